@@ -1,0 +1,1 @@
+//! IDX files, the MNIST data set, its download, and synthetic digits

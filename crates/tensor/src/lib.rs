@@ -1,0 +1,1 @@
+//! Strided arrays, the ISA layer, vector math, reductions and the GEMM

@@ -1,0 +1,1 @@
+//! The training loop, its history and log, and hyper-parameter search
