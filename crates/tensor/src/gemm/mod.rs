@@ -1,0 +1,179 @@
+//! The matrix product, from scratch.
+//!
+//! ```text
+//! C (m×n) ← epilogue( α·A (m×k) · B (k×n) + β·C )
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`mod`](self) | the call: operands, checks, the odd strides |
+//! | `microkernel.rs` | the register tile: MR rows by NV vectors of C, kept in registers over all of k |
+//! | `table.rs` | which tiles each ISA has, one row an ISA |
+//! | `pack.rs` | copying B into panels the tile reads with unit stride |
+//! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
+//! | `driver.rs` | the loops around the tile |
+//! | `pool.rs` | splitting work over rayon's threads without allocating |
+//!
+//! **The same bits everywhere.** Each element of C is one chain over k in ascending order,
+//!
+//! ```text
+//! c ← β·C[i,j]   (0 if β = 0: C is not read)
+//! for p in 0..k:  c ← fma(α·A[i,p], B[p,j], c)      rounded once a step
+//! C[i,j] ← c,  c + bias[j],  or  max(0, c + bias[j])
+//! ```
+//!
+//! so the result does not depend on the ISA, on block sizes (C is reloaded between blocks of k, exactly) or on threads
+//! (they split m and n, never k). α is rounded into A once. The error of an element is at most (k + 3)·2⁻²⁴ times
+//! the same sum over absolute values.
+
+mod driver;
+mod microkernel;
+mod pack;
+mod plan;
+mod pool;
+mod table;
+
+pub use plan::{Blocking, Plan, Split};
+pub use pool::parallel;
+pub use table::tile_names;
+
+use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
+use crate::exec::Exec;
+use crate::vec;
+
+/// What is done to each element of C as it is stored for the last time.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Epilogue<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// `C[i,j] + bias[j]`
+    Bias(&'a [f32]),
+    /// `max(0, C[i,j] + bias[j])`; a NaN stays a NaN.
+    BiasRelu(&'a [f32]),
+}
+
+/// One matrix product, ready to run: C ← epilogue(α·A·B + β·C).
+///
+/// A transposed operand is a transposed view ([`View::t`]); nobody copies it.
+///
+/// ```
+/// use tensor::{Exec, Gemm, Tensor};
+/// let a = Tensor::from_slice(&[1.0, 2.0, 3.0, 4.0], [2, 2])?;
+/// let mut c = Tensor::zeros([2, 2]);
+/// Gemm::new(a.view(), a.view().t(), c.view_mut()).run(Exec::serial())?;
+/// assert_eq!(c.as_slice(), &[5.0, 11.0, 11.0, 25.0]);
+/// # Ok::<(), tensor::ShapeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Gemm<'a> {
+    /// Factor of the product.
+    pub alpha: f32,
+    /// m×k, any strides.
+    pub a: View<'a, f32, 2>,
+    /// k×n, any strides.
+    pub b: View<'a, f32, 2>,
+    /// Factor of what C holds; 0 means C is written without being read.
+    pub beta: f32,
+    /// m×n, any strides.
+    pub c: ViewMut<'a, f32, 2>,
+    /// What is done as C is stored.
+    pub epilogue: Epilogue<'a>,
+}
+
+impl<'a> Gemm<'a> {
+    /// C ← A·B.
+    pub fn new(a: View<'a, f32, 2>, b: View<'a, f32, 2>, c: ViewMut<'a, f32, 2>) -> Self {
+        Self { alpha: 1.0, a, b, beta: 0.0, c, epilogue: Epilogue::None }
+    }
+
+    /// Sets α.
+    pub fn alpha(self, alpha: f32) -> Self {
+        Self { alpha, ..self }
+    }
+
+    /// Sets β.
+    pub fn beta(self, beta: f32) -> Self {
+        Self { beta, ..self }
+    }
+
+    /// Sets the epilogue.
+    pub fn epilogue(self, epilogue: Epilogue<'a>) -> Self {
+        Self { epilogue, ..self }
+    }
+
+    /// Computes C. Cost: 2·m·n·k operations, and up to one copy of B; the buffer for that copy is kept by the thread,
+    /// so a warm call does not allocate. (α ≠ 1 copies A, and a C whose rows are not adjacent is computed beside its
+    /// place and copied; both use buffers of the call.)
+    ///
+    /// # Errors
+    /// If the shapes do not go together or a bias does not have n elements.
+    pub fn run(self, exec: Exec) -> Result<(), ShapeError> {
+        self.run_with(exec, &Blocking::default())
+    }
+
+    /// [`Gemm::run`] with other block sizes: for tests and tuning; the result has the same bits.
+    ///
+    /// # Errors
+    /// As [`Gemm::run`].
+    pub fn run_with(mut self, exec: Exec, blocking: &Blocking) -> Result<(), ShapeError> {
+        self.check()?;
+        let ([m, k], n) = (self.a.shape(), self.b.cols());
+        if m == 0 || n == 0 {
+            return Ok(());
+        }
+        if self.alpha != 1.0 {
+            let mut scaled = AlignedBuf::zeroed(m * k);
+            let mut row = vec![0.0; k];
+            for (i, to) in scaled.chunks_exact_mut(k.max(1)).enumerate() {
+                for (p, x) in row.iter_mut().enumerate() {
+                    *x = self.a[[i, p]];
+                }
+                vec::scale(exec, self.alpha, &row, to);
+            }
+            let a = View::new(&scaled, [m, k])?;
+            return Gemm { alpha: 1.0, a, c: self.c, ..self }.run_with(exec, blocking);
+        }
+        if n > 1 && self.c.strides()[1] != 1 {
+            if self.c.strides()[0] == 1 && matches!(self.epilogue, Epilogue::None) {
+                // Cᵀ = Bᵀ·Aᵀ: the same chains, and the rows of Cᵀ are adjacent.
+                let (a, b, c) = (self.b.t(), self.a.t(), self.c.t());
+                return Gemm { a, b, c, ..self }.run_with(exec, blocking);
+            }
+            let mut beside = AlignedBuf::zeroed(m * n);
+            let mut c = ViewMut::new(&mut beside, [m, n])?;
+            if self.beta != 0.0 {
+                c.copy_from(self.c.view())?;
+            }
+            Gemm { c: c.reborrow(), a: self.a, b: self.b, ..self }.run_with(exec, blocking)?;
+            return self.c.copy_from(c.view());
+        }
+        let plan = Plan::new(exec, [m, k, n], self.b.strides(), blocking);
+        driver::run(exec, &plan, self);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ShapeError> {
+        let mismatch = |left_name, left: &[usize], right_name, right: &[usize], rule| ShapeError::Mismatch {
+            what: "matrix product",
+            left_name,
+            left: left.to_vec(),
+            right_name,
+            right: right.to_vec(),
+            rule,
+        };
+        let (a, b, c) = (self.a.shape(), self.b.shape(), self.c.shape());
+        if a[1] != b[0] {
+            return Err(mismatch("A", &a, "B", &b, "columns of A must equal rows of B"));
+        }
+        if c != [a[0], b[1]] {
+            return Err(mismatch("A·B", &[a[0], b[1]], "C", &c, "they must be equal"));
+        }
+        match self.epilogue {
+            Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) if bias.len() != c[1] => {
+                Err(mismatch("C", &c, "the bias", &[bias.len()], "the bias must have one element a column"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

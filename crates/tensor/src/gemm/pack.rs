@@ -1,0 +1,135 @@
+//! Packing B: a block of k×n becomes panels that the register tile reads with unit stride.
+//!
+//! ```text
+//! B, a block of kc rows                panels of NV vectors, one after the other, each row-major
+//!  ┌───────────┬───────────┬─────┐      ┌───────────┐┌───────────┐┌─────┬·····┐
+//!  │ panel 0   │ panel 1   │ 2   │      │ p = 0     ││ p = 0     ││     : 0   :
+//!  │           │           │     │  ──▶ │ p = 1     ││ p = 1     ││     : 0   :   the last vector
+//!  │           │           │     │      │ …         ││ …         ││     : 0   :   is filled with zeros
+//!  └───────────┴───────────┴─────┘      └───────────┘└───────────┘└─────┴·····┘
+//! ```
+//!
+//! Plain: `panel[p][j] = B[p, j]`. Three routes by the strides of B:
+//!
+//! 1. *Adjacent columns*: vectors are copied.
+//! 2. *Adjacent rows* (a transposed matrix, as in dX = dY·Wᵀ): 16×16 blocks are transposed in registers.
+//! 3. *Neither*: element by element.
+
+use super::microkernel::Tile;
+use crate::isa::{Isa, LANES, Op};
+
+/// One panel to pack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackPanel {
+    /// B[0, 0] of the panel, and its strides.
+    pub b: *const f32,
+    pub row_stride: usize,
+    pub column_stride: usize,
+    /// Rows, and columns (the last vector may be partial).
+    pub k: usize,
+    pub columns: usize,
+    /// Where the panel goes: `k` rows of `columns` rounded up to whole vectors.
+    pub to: *mut f32,
+}
+
+/// Packs a panel.
+///
+/// Built only by the driver, which promises that `b` is readable at every (row, column) of the panel and `to` writable
+/// for `k · 16·⌈columns/16⌉` floats.
+pub(super) struct Pack(PackPanel);
+
+impl Pack {
+    /// # Safety
+    /// - `b` is readable at `p·row_stride + j·column_stride` for p < k, j < columns;
+    /// - `to` is writable for `k · 16·⌈columns/16⌉` floats that overlap nothing read here, and nobody else touches them.
+    pub unsafe fn new(panel: PackPanel) -> Self {
+        Self(panel)
+    }
+}
+
+impl Op for Pack {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let PackPanel { b, row_stride, column_stride, k, columns, to } = self.0;
+        let width = columns.next_multiple_of(LANES);
+        for j in (0..columns).step_by(LANES) {
+            let count = LANES.min(columns - j);
+            // SAFETY: reads are of rows p < k and columns j..j + count, writes inside the panel's
+            // k · width floats; both are what `new` was promised.
+            unsafe {
+                let (from, to) = (b.add(j * column_stride), to.add(j));
+                if column_stride == 1 {
+                    copy_columns(isa, from, row_stride, k, count, to, width);
+                } else if row_stride == 1 && count == LANES {
+                    transpose_columns(isa, from, column_stride, k, to, width);
+                } else {
+                    for p in 0..k {
+                        for l in 0..LANES {
+                            let x = if l < count { *from.add(p * row_stride + l * column_stride) } else { 0.0 };
+                            *to.add(p * width + l) = x;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `from` is readable for `count ≤ 16` floats at each of `k` rows, `to` writable for 16 at each.
+#[inline(always)]
+unsafe fn copy_columns<I: Isa>(
+    isa: I,
+    from: *const f32,
+    row_stride: usize,
+    k: usize,
+    count: usize,
+    to: *mut f32,
+    width: usize,
+) {
+    for p in 0..k {
+        // SAFETY: row p < k of both, as promised.
+        unsafe {
+            let from = from.add(p * row_stride);
+            let row = if count == LANES { isa.load_ptr(from) } else { isa.load_ptr_part(from, count) };
+            isa.store_ptr(row, to.add(p * width));
+        }
+    }
+}
+
+/// Sixteen columns, each of `k` adjacent elements.
+///
+/// # Safety
+/// `from` is readable for `k` floats at each of 16 columns, `to` writable for 16 floats at each of `k` rows.
+#[inline(always)]
+unsafe fn transpose_columns<I: Isa>(
+    isa: I,
+    from: *const f32,
+    column_stride: usize,
+    k: usize,
+    to: *mut f32,
+    width: usize,
+) {
+    for p in (0..k).step_by(LANES) {
+        let rows = LANES.min(k - p);
+        let mut block = [isa.splat(0.0); LANES];
+        for (l, column) in block.iter_mut().enumerate() {
+            // SAFETY: column l < 16, elements p..p + rows ≤ k, as promised.
+            *column = unsafe {
+                let from = from.add(l * column_stride + p);
+                if rows == LANES { isa.load_ptr(from) } else { isa.load_ptr_part(from, rows) }
+            };
+        }
+        for (i, row) in isa.transpose(block).into_iter().enumerate().take(rows) {
+            // SAFETY: row p + i < k, as promised.
+            unsafe { isa.store_ptr(row, to.add((p + i) * width)) }
+        }
+    }
+}
+
+/// The tile that reads a packed panel: whole vectors, adjacent rows.
+pub(super) fn reading(panel: *const f32, columns: usize, tile: Tile) -> Tile {
+    Tile { b: panel, b_step: columns.next_multiple_of(LANES), whole: tile.k, ..tile }
+}

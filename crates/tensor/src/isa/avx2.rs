@@ -1,0 +1,281 @@
+//! AVX2 and FMA: a vector is a pair of `ymm` registers, low half first.
+
+use super::{Isa, LANES, Op};
+use std::arch::x86_64::*;
+
+/// Proof that this CPU has AVX2 and FMA, and that the system saves their registers.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The token, if the CPU has the instructions.
+    pub fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    }
+
+    /// The token inside a function that is compiled for it.
+    ///
+    /// # Safety
+    /// The CPU has AVX2 and FMA.
+    #[inline(always)]
+    pub(crate) unsafe fn assume() -> Self {
+        Self(())
+    }
+}
+
+/// The trampoline: `op` and all it inlines are compiled with AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+fn trampoline<O: Op>(isa: Avx2, op: O) -> O::Output {
+    op.run(isa)
+}
+
+/// Sixteen set lanes, then sixteen clear ones: the eight integers from `16 − count` on are the mask of the low half.
+static MASKS: [i32; 32] = {
+    let mut masks = [0; 32];
+    let mut i = 0;
+    while i < 16 {
+        masks[i] = -1;
+        i += 1;
+    }
+    masks
+};
+
+#[inline(always)]
+fn first(count: usize) -> (__m256i, __m256i) {
+    let from = &MASKS[LANES - count..][..LANES];
+    // SAFETY: `from` is sixteen integers (checked by the slicing), and the only callers hold the token.
+    unsafe { (_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from[8..].as_ptr().cast())) }
+}
+
+/// The transpose of an 8×8 block held in eight registers.
+#[inline(always)]
+fn transpose8(r: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the only caller holds the token.
+    unsafe {
+        let mut t = r;
+        for i in 0..4 {
+            t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        let mut u = r;
+        for g in 0..2 {
+            u[4 * g] = _mm256_shuffle_ps::<0b01_00_01_00>(t[4 * g], t[4 * g + 2]);
+            u[4 * g + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(t[4 * g], t[4 * g + 2]);
+            u[4 * g + 2] = _mm256_shuffle_ps::<0b01_00_01_00>(t[4 * g + 1], t[4 * g + 3]);
+            u[4 * g + 3] = _mm256_shuffle_ps::<0b11_10_11_10>(t[4 * g + 1], t[4 * g + 3]);
+        }
+        let mut out = r;
+        for c in 0..4 {
+            out[c] = _mm256_permute2f128_ps::<0x20>(u[c], u[4 + c]);
+            out[4 + c] = _mm256_permute2f128_ps::<0x31>(u[c], u[4 + c]);
+        }
+        out
+    }
+}
+
+// SAFETY of every `unsafe` below without its own comment: the token proves that the CPU has the instruction.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Isa for Avx2 {
+    type F = (__m256, __m256);
+    type U = (__m256i, __m256i);
+    type M = (__m256, __m256);
+
+    const NAME: &'static str = "avx2";
+
+    #[inline]
+    fn run<O: Op>(self, op: O) -> O::Output {
+        unsafe { trampoline(self, op) }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        let half = unsafe { _mm256_set1_ps(x) };
+        (half, half)
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        // SAFETY: the reference is to sixteen floats.
+        unsafe { (_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from[8..].as_ptr())) }
+    }
+    #[inline(always)]
+    fn store(self, x: Self::F, to: &mut [f32; LANES]) {
+        // SAFETY: the reference is to sixteen floats.
+        unsafe {
+            _mm256_storeu_ps(to.as_mut_ptr(), x.0);
+            _mm256_storeu_ps(to[8..].as_mut_ptr(), x.1);
+        }
+    }
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> Self::F {
+        // SAFETY: the slice has `len` floats; a length over 16 panics inside `first`.
+        unsafe { self.load_ptr_part(from.as_ptr(), from.len()) }
+    }
+    #[inline(always)]
+    fn store_part(self, x: Self::F, to: &mut [f32]) {
+        // SAFETY: the slice has `len` floats; a length over 16 panics inside `first`.
+        unsafe { self.store_ptr_part(x, to.as_mut_ptr(), to.len()) }
+    }
+    #[inline(always)]
+    fn load_u8(self, from: &[u8; LANES]) -> Self::F {
+        // SAFETY: the reference is to sixteen bytes.
+        unsafe {
+            let bytes = _mm_loadu_si128(from.as_ptr().cast());
+            (
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))),
+            )
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_ptr(self, from: *const f32) -> Self::F {
+        // SAFETY: the caller promises sixteen readable floats.
+        unsafe { (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+    }
+    #[inline(always)]
+    unsafe fn load_ptr_part(self, from: *const f32, count: usize) -> Self::F {
+        let mask = first(count);
+        // SAFETY: the caller promises `count` readable floats; a masked load does not touch the others.
+        unsafe { (_mm256_maskload_ps(from, mask.0), _mm256_maskload_ps(from.wrapping_add(8), mask.1)) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, x: Self::F, to: *mut f32) {
+        // SAFETY: the caller promises sixteen writable floats.
+        unsafe {
+            _mm256_storeu_ps(to, x.0);
+            _mm256_storeu_ps(to.add(8), x.1);
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr_part(self, x: Self::F, to: *mut f32, count: usize) {
+        let mask = first(count);
+        // SAFETY: the caller promises `count` writable floats; a masked store does not touch the others.
+        unsafe {
+            _mm256_maskstore_ps(to, mask.0, x.0);
+            _mm256_maskstore_ps(to.wrapping_add(8), mask.1, x.1);
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { (_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { (_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { (_mm256_mul_ps(a.0, b.0), _mm256_mul_ps(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { (_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::F) -> Self::F {
+        unsafe { (_mm256_sqrt_ps(a.0), _mm256_sqrt_ps(a.1)) }
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        unsafe { (_mm256_fmadd_ps(a.0, b.0, c.0), _mm256_fmadd_ps(a.1, b.1, c.1)) }
+    }
+    #[inline(always)]
+    fn fnma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        unsafe { (_mm256_fnmadd_ps(a.0, b.0, c.0), _mm256_fnmadd_ps(a.1, b.1, c.1)) }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { (_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { (_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn lt(self, a: Self::F, b: Self::F) -> Self::M {
+        unsafe { (_mm256_cmp_ps::<_CMP_LT_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_LT_OQ>(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn le(self, a: Self::F, b: Self::F) -> Self::M {
+        unsafe { (_mm256_cmp_ps::<_CMP_LE_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_LE_OQ>(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn is_nan(self, a: Self::F) -> Self::M {
+        unsafe { (_mm256_cmp_ps::<_CMP_UNORD_Q>(a.0, a.0), _mm256_cmp_ps::<_CMP_UNORD_Q>(a.1, a.1)) }
+    }
+    #[inline(always)]
+    fn select(self, mask: Self::M, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { (_mm256_blendv_ps(b.0, a.0, mask.0), _mm256_blendv_ps(b.1, a.1, mask.1)) }
+    }
+
+    #[inline(always)]
+    fn as_bits(self, a: Self::F) -> Self::U {
+        unsafe { (_mm256_castps_si256(a.0), _mm256_castps_si256(a.1)) }
+    }
+    #[inline(always)]
+    fn as_floats(self, a: Self::U) -> Self::F {
+        unsafe { (_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(a.1)) }
+    }
+    #[inline(always)]
+    fn to_float(self, a: Self::U) -> Self::F {
+        unsafe { (_mm256_cvtepi32_ps(a.0), _mm256_cvtepi32_ps(a.1)) }
+    }
+    #[inline(always)]
+    fn splat_u(self, x: u32) -> Self::U {
+        let half = unsafe { _mm256_set1_epi32(x.cast_signed()) };
+        (half, half)
+    }
+    #[inline(always)]
+    fn load_u(self, from: &[u32; LANES]) -> Self::U {
+        // SAFETY: the reference is to sixteen integers.
+        unsafe { (_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from[8..].as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
+        unsafe { (_mm256_add_epi32(a.0, b.0), _mm256_add_epi32(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn sub_u(self, a: Self::U, b: Self::U) -> Self::U {
+        unsafe { (_mm256_sub_epi32(a.0, b.0), _mm256_sub_epi32(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn mul_u(self, a: Self::U, b: Self::U) -> Self::U {
+        unsafe { (_mm256_mullo_epi32(a.0, b.0), _mm256_mullo_epi32(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn and(self, a: Self::U, b: Self::U) -> Self::U {
+        unsafe { (_mm256_and_si256(a.0, b.0), _mm256_and_si256(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::U, b: Self::U) -> Self::U {
+        unsafe { (_mm256_xor_si256(a.0, b.0), _mm256_xor_si256(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn shl<const N: u32>(self, a: Self::U) -> Self::U {
+        let count = unsafe { _mm_cvtsi32_si128(N.cast_signed()) };
+        unsafe { (_mm256_sll_epi32(a.0, count), _mm256_sll_epi32(a.1, count)) }
+    }
+    #[inline(always)]
+    fn shr<const N: u32>(self, a: Self::U) -> Self::U {
+        let count = unsafe { _mm_cvtsi32_si128(N.cast_signed()) };
+        unsafe { (_mm256_srl_epi32(a.0, count), _mm256_srl_epi32(a.1, count)) }
+    }
+    #[inline(always)]
+    fn sar<const N: u32>(self, a: Self::U) -> Self::U {
+        let count = unsafe { _mm_cvtsi32_si128(N.cast_signed()) };
+        unsafe { (_mm256_sra_epi32(a.0, count), _mm256_sra_epi32(a.1, count)) }
+    }
+
+    /// Four 8×8 blocks; the two off the diagonal change places.
+    #[inline(always)]
+    fn transpose(self, r: [Self::F; LANES]) -> [Self::F; LANES] {
+        let top_left = transpose8(std::array::from_fn(|i| r[i].0));
+        let top_right = transpose8(std::array::from_fn(|i| r[i].1));
+        let bottom_left = transpose8(std::array::from_fn(|i| r[8 + i].0));
+        let bottom_right = transpose8(std::array::from_fn(|i| r[8 + i].1));
+        std::array::from_fn(
+            |i| if i < 8 { (top_left[i], bottom_left[i]) } else { (top_right[i - 8], bottom_right[i - 8]) },
+        )
+    }
+}

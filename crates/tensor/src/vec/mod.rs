@@ -1,0 +1,24 @@
+//! Vector math: elementary functions, reductions and random lanes, one a file.
+//!
+//! Each file has a *lane* function, generic over the ISA, to be used inside other kernels
+//! (`exp_lanes(isa, x)`), and most a *slice* function that runs it over memory (`exp(exec, x, y)`).
+
+mod cos_sin;
+mod exp;
+mod ln;
+mod map;
+mod normal;
+mod random;
+mod reduce;
+mod sigmoid;
+mod tanh;
+
+pub use cos_sin::cos_sin_turns_lanes;
+pub use exp::{exp, exp_lanes};
+pub use ln::{ln, ln_lanes};
+pub use map::{map_lanes, map2_lanes, scale};
+pub use normal::normal_pairs;
+pub use random::{LaneRng, uniform_lanes};
+pub use reduce::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};
+pub use sigmoid::{sigmoid, sigmoid_lanes};
+pub use tanh::{tanh, tanh_lanes};

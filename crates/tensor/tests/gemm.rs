@@ -1,0 +1,287 @@
+//! The matrix product against the f64 reference and the exact f32 chain, on every ISA.
+
+use tensor::array::{View, ViewMut};
+use tensor::gemm::{Blocking, Plan, Split, tile_names};
+use tensor::isa::AnyIsa;
+use tensor::{Epilogue, Exec, Gemm, ShapeError};
+use testkit::compare::{Bound, assert_bits, assert_close};
+use testkit::gemm::{self as reference, Matrix};
+use testkit::poison::Poisoned;
+use testkit::rng::Rng;
+use testkit::shapes;
+
+/// How an operand lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Layout {
+    RowMajor,
+    Transposed,
+    Padded,
+    Gaps,
+    BroadcastRows,
+}
+
+/// An operand: its memory (NaN wherever no element is) and strides.
+struct Operand {
+    memory: Vec<f32>,
+    shape: [usize; 2],
+    strides: [usize; 2],
+}
+
+impl Operand {
+    fn new(rng: &mut Rng, [rows, cols]: [usize; 2], layout: Layout) -> Self {
+        let strides = match layout {
+            Layout::RowMajor => [cols, 1],
+            Layout::Transposed => [1, rows],
+            Layout::Padded => [cols + 3, 1],
+            Layout::Gaps => [2 * cols + 5, 2],
+            Layout::BroadcastRows => [0, 1],
+        };
+        let reach = if rows * cols == 0 { 0 } else { (rows - 1) * strides[0] + (cols - 1) * strides[1] + 1 };
+        let mut memory = vec![f32::NAN; reach];
+        for i in 0..rows {
+            for j in 0..cols {
+                memory[i * strides[0] + j * strides[1]] = rng.f32_in(-1.0, 1.0);
+            }
+        }
+        Self { memory, shape: [rows, cols], strides }
+    }
+
+    fn view(&self) -> View<'_, f32, 2> {
+        View::with_strides(&self.memory, self.shape, self.strides).expect("the memory was made for the shape")
+    }
+
+    fn matrix(&self) -> Matrix<'_> {
+        Matrix { data: &self.memory, row_stride: self.strides[0], col_stride: self.strides[1] }
+    }
+}
+
+struct Case {
+    shape: [usize; 3],
+    layouts: [Layout; 2],
+    alpha: f32,
+    beta: f32,
+    epilogue: u8,
+    blocking: Blocking,
+    threads: usize,
+}
+
+/// Runs a case on an ISA: bits against the chain, values against f64, and NaN all around C untouched.
+fn check(isa: AnyIsa, case: &Case, rng: &mut Rng) {
+    let [m, k, n] = case.shape;
+    let a = Operand::new(rng, [m, k], case.layouts[0]);
+    let b = Operand::new(rng, [k, n], case.layouts[1]);
+    let c_before = rng.vec_f32(m * n);
+    let bias = rng.vec_f32(n);
+    let mut c = Poisoned::matrix(m, n, n + 5, 64);
+    if case.beta != 0.0 {
+        c = c.with_values(&c_before);
+    }
+    let stride = c.row_stride();
+    let epilogue = match case.epilogue {
+        0 => Epilogue::None,
+        1 => Epilogue::Bias(&bias),
+        _ => Epilogue::BiasRelu(&bias),
+    };
+    let view = ViewMut::with_strides(c.as_mut_slice(), [m, n], [stride, 1]).expect("the memory was made for the shape");
+    Gemm::new(a.view(), b.view(), view)
+        .alpha(case.alpha)
+        .beta(case.beta)
+        .epilogue(epilogue)
+        .run_with(Exec::with_isa(isa, case.threads), &case.blocking)
+        .expect("the shapes go together");
+    c.assert_guards_untouched();
+
+    let product = reference::Gemm {
+        m,
+        n,
+        k,
+        alpha: case.alpha,
+        a: a.matrix(),
+        b: b.matrix(),
+        beta: case.beta,
+        c: Matrix::row_major(&c_before, n),
+    };
+    let name = format!(
+        "{m}x{k}x{n} {:?} alpha {} beta {} epilogue {} threads {} on {}",
+        case.layouts,
+        case.alpha,
+        case.beta,
+        case.epilogue,
+        case.threads,
+        isa.name()
+    );
+    let chain = reference::Epilogue { bias: (case.epilogue > 0).then_some(&bias[..]), relu: case.epilogue > 1 };
+    assert_bits(&name, &c.values(), &product.chain(chain));
+    if case.epilogue == 0 {
+        let want = product.reference();
+        assert_close(&name, &c.values(), &want.values, Bound::PerElement(&want.bounds()));
+    }
+}
+
+fn plain(shape: [usize; 3]) -> Case {
+    Case {
+        shape,
+        layouts: [Layout::RowMajor; 2],
+        alpha: 1.0,
+        beta: 0.0,
+        epilogue: 0,
+        blocking: Blocking::default(),
+        threads: 1,
+    }
+}
+
+/// Blocks so small that every loop of the driver runs several times, and B is packed always.
+const SMALL_BLOCKS: Blocking = Blocking { kc: 7, nc: 48, pack_above: 0, pack_rows: 0, per_thread: 1 };
+
+#[test]
+fn every_edge_of_every_tile_gives_the_bits_of_the_chain() {
+    let mut rng = Rng::new(1);
+    for isa in AnyIsa::available() {
+        for m in [1, 2, 5, 6, 7, 13, 19, 20, 21] {
+            for n in [1, 10, 15, 16, 17, 31, 33, 48, 63, 64, 65, 100, 129] {
+                for k in [1, 2, 17] {
+                    check(isa, &plain([m, k, n]), &mut rng);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn any_strides_alpha_beta_epilogue_blocks_and_threads_give_the_bits_of_the_chain() {
+    const LAYOUTS: [Layout; 5] =
+        [Layout::RowMajor, Layout::Transposed, Layout::Padded, Layout::Gaps, Layout::BroadcastRows];
+    let mut rng = Rng::new(2);
+    for isa in AnyIsa::available() {
+        for _ in 0..600 {
+            let case = Case {
+                shape: [rng.usize_in(1..70), rng.usize_in(0..60), rng.usize_in(1..150)],
+                layouts: [LAYOUTS[rng.usize_in(0..5)], LAYOUTS[rng.usize_in(0..5)]],
+                alpha: [1.0, 1.0, -0.5, 3.0][rng.usize_in(0..4)],
+                beta: [0.0, 0.0, 1.0, -2.0][rng.usize_in(0..4)],
+                epilogue: rng.usize_in(0..3) as u8,
+                blocking: if rng.usize_in(0..2) == 0 { SMALL_BLOCKS } else { Blocking::default() },
+                threads: rng.usize_in(1..5),
+            };
+            check(isa, &case, &mut rng);
+        }
+    }
+}
+
+#[test]
+fn the_chapters_products_are_right_with_their_transposes() {
+    let mut rng = Rng::new(3);
+    for isa in AnyIsa::available() {
+        for shape in shapes::CHAPTER {
+            let layout = |transposed| if transposed { Layout::Transposed } else { Layout::RowMajor };
+            for threads in [1, 2] {
+                let layouts = [layout(shape.a_transposed), layout(shape.b_transposed)];
+                let blocking = Blocking { per_thread: 1, ..Blocking::default() };
+                let case = Case { layouts, threads, blocking, ..plain([shape.m, shape.k, shape.n]) };
+                check(isa, &case, &mut rng);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_packed_product_of_several_blocks_passes_freivalds_test() {
+    let mut rng = Rng::new(4);
+    let isa = AnyIsa::selected().expect("the ISA asked for is there");
+    // Portable Rust without an FMA instruction needs a library call for each: keep it small there.
+    let sizes = if isa.name() == "portable" { [150, 200, 130] } else { [700, 900, 1100] };
+    let [m, k, n] = sizes;
+    let (a, b) = (rng.vec_f32(m * k), rng.vec_f32(k * n));
+    let mut c = vec![f32::NAN; m * n];
+    let view = |data, shape| View::new(data, shape).expect("the shape fits");
+    Gemm::new(view(&a, [m, k]), view(&b, [k, n]), ViewMut::new(&mut c, [m, n]).expect("the shape fits"))
+        .run(Exec::with_isa(isa, 2))
+        .expect("the shapes go together");
+    testkit::freivalds::freivalds(&reference::Gemm::product(m, n, k, &a, &b), &c, &mut rng).expect("C is A times B");
+}
+
+#[test]
+fn a_column_major_result_is_written_in_place() {
+    let mut rng = Rng::new(5);
+    let (m, k, n) = (9, 5, 21);
+    let (a, b, bias) = (rng.vec_f32(m * k), rng.vec_f32(k * n), rng.vec_f32(n));
+    let product = reference::Gemm::product(m, n, k, &a, &b);
+    for isa in AnyIsa::available() {
+        for with_bias in [false, true] {
+            let mut c = vec![f32::NAN; m * n];
+            let view = ViewMut::with_strides(&mut c, [m, n], [1, m]).expect("the shape fits");
+            let epilogue = if with_bias { Epilogue::Bias(&bias) } else { Epilogue::None };
+            Gemm::new(View::new(&a, [m, k]).expect("fits"), View::new(&b, [k, n]).expect("fits"), view)
+                .epilogue(epilogue)
+                .run(Exec::with_isa(isa, 1))
+                .expect("the shapes go together");
+            let want = product.chain(reference::Epilogue { bias: with_bias.then_some(&bias[..]), relu: false });
+            let got: Vec<f32> = (0..m * n).map(|at| c[at / n + at % n * m]).collect();
+            assert_bits("column-major C", &got, &want);
+        }
+    }
+}
+
+#[test]
+fn relu_keeps_nan_so_that_a_diverged_net_is_seen() {
+    for isa in AnyIsa::available() {
+        let (a, b, mut c) = ([f32::NAN], [1.0; 3], [0.0; 3]);
+        let view = ViewMut::new(&mut c, [1, 3]).expect("fits");
+        Gemm::new(View::new(&a, [1, 1]).expect("fits"), View::new(&b, [1, 3]).expect("fits"), view)
+            .epilogue(Epilogue::BiasRelu(&[0.0; 3]))
+            .run(Exec::with_isa(isa, 1))
+            .expect("the shapes go together");
+        assert!(c.iter().all(|c| c.is_nan()), "{}", isa.name());
+    }
+}
+
+#[test]
+fn shapes_that_do_not_go_together_are_refused_by_name() {
+    let data = [0.0; 12];
+    let view = |shape| View::new(&data, shape).expect("fits");
+    let mut c = [0.0; 12];
+    let wrong = Gemm::new(view([2, 3]), view([2, 3]), ViewMut::new(&mut c, [2, 3]).expect("fits")).run(Exec::serial());
+    assert!(matches!(&wrong, Err(ShapeError::Mismatch { left_name: "A", right_name: "B", .. })), "{wrong:?}");
+    let wrong = Gemm::new(view([2, 3]), view([3, 2]), ViewMut::new(&mut c, [2, 3]).expect("fits")).run(Exec::serial());
+    assert!(matches!(&wrong, Err(ShapeError::Mismatch { right_name: "C", .. })), "{wrong:?}");
+    let wrong = Gemm::new(view([2, 3]), view([3, 2]), ViewMut::new(&mut c, [2, 2]).expect("fits"))
+        .epilogue(Epilogue::Bias(&[0.0; 3]))
+        .run(Exec::serial());
+    assert!(matches!(&wrong, Err(ShapeError::Mismatch { right_name: "the bias", .. })), "{wrong:?}");
+}
+
+#[test]
+fn zero_sizes_are_products_too() {
+    let mut rng = Rng::new(6);
+    for isa in AnyIsa::available() {
+        for shape in [[0, 3, 4], [3, 0, 4], [3, 4, 0], [0, 0, 0]] {
+            for epilogue in [0, 2] {
+                check(isa, &Case { epilogue, beta: 1.0, ..plain(shape) }, &mut rng);
+                check(isa, &Case { epilogue, ..plain(shape) }, &mut rng);
+            }
+        }
+    }
+}
+
+#[test]
+fn plans_route_by_shape() {
+    let blocking = Blocking::default();
+    let exec = Exec::with_isa(AnyIsa::available().last().expect("portable is always there"), 2);
+    let plan = |shape: [usize; 3], strides| Plan::new(exec, shape, strides, &blocking);
+    let hidden = plan([100, 100, 100], [100, 1]);
+    assert!(!hidden.pack, "a small B is read in place: {hidden}");
+    assert_eq!(hidden.split, Split::Serial, "a small product is not worth a thread: {hidden}");
+    assert!(plan([100, 100, 100], [1, 100]).pack, "a transposed B is packed");
+    let large = plan([1024, 1024, 1024], [1024, 1]);
+    assert!(large.pack && large.kc <= blocking.kc, "a large B is packed in blocks: {large}");
+    assert_eq!(large.split, Split::Rows(2));
+    assert_eq!(plan([8, 4096, 4096], [4096, 1]).split, Split::Columns(2), "few rows: the columns are shared out");
+    assert_eq!(Plan::new(exec.one_thread(), [2048; 3], [2048, 1], &blocking).split, Split::Serial);
+}
+
+#[test]
+fn every_isa_names_its_tiles() {
+    for isa in AnyIsa::available() {
+        assert!(tile_names(isa).iter().all(|name| name.starts_with(isa.name())));
+    }
+}
