@@ -1,1 +1,43 @@
-//! The optimizers of the chapter, in the book's and in PyTorch's form, and learning-rate schedules
+//! The chapter's optimizers, and the ones it leads to, each a fused pass over (weight, gradient, state).
+//!
+//! | rule | file | state | bytes moved a parameter |
+//! |---|---|---|---|
+//! | SGD | `sgd.rs` | none | 12 |
+//! | momentum | `momentum.rs` | v | 20 |
+//! | Nesterov | `nesterov.rs` | v | 20 |
+//! | AdaGrad | `adagrad.rs` | h | 20 |
+//! | RMSProp | `rmsprop.rs` | h | 20 |
+//! | Adam, AdamW | `adam.rs` | m, v | 28 |
+//!
+//! Book and PyTorch agree on the ideas and differ in the details (where ε stands, whether the learning rate is inside
+//! the velocity). Both are here: see [`Form`]. An [`Optimizer`] holds a [`Rule`], its state for every parameter, and
+//! the learning rate, which a [`Schedule`] may move.
+//!
+//! ```
+//! use optim::{Form, Optimizer, Rule};
+//! use tensor::Exec;
+//!
+//! let mut weights = vec![1.0_f32; 4];
+//! let gradient = vec![0.5_f32; 4];
+//! let mut optimizer = Optimizer::new(Rule::SGD, Form::Book, 0.1, &[4]);
+//! optimizer.begin_step();
+//! optimizer.update(Exec::serial(), 0, &mut weights, &gradient, 0.0);
+//! assert_eq!(weights, [0.95; 4]);
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod adagrad;
+mod adam;
+mod lanes;
+mod momentum;
+mod nesterov;
+mod optimizer;
+mod rmsprop;
+mod rule;
+mod schedule;
+mod sgd;
+
+pub use optimizer::Optimizer;
+pub use rule::{Form, Rule};
+pub use schedule::Schedule;

@@ -1,0 +1,52 @@
+//! Adam and AdamW (chapter 6.1.6; Kingma and Ba 2015; Loshchilov and Hutter 2019).
+//!
+//! ```text
+//! m ← β₁·m + (1 − β₁)·g     v ← β₂·v + (1 − β₂)·g²
+//!
+//! Book:   W ← W − η_t·m / (√v + ε),        η_t = η·√(1 − β₂ᵗ) / (1 − β₁ᵗ)
+//! Torch:  W ← W − η·m̂ / (√v̂ + ε),          m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)
+//! AdamW:  W ← (1 − η·λ)·W, then Torch's step
+//! ```
+//!
+//! The book's form is the paper's "efficient" one: its ε is worth ε / √(1 − β₂ᵗ) in the other. Both are one loop,
+//!
+//! ```text
+//! W ← keep·W − rate·m / (√v·scale + ε)     Book: rate η_t, scale 1    Torch: rate η/(1 − β₁ᵗ), scale 1/√(1 − β₂ᵗ)
+//! ```
+//!
+//! with the scalars computed once a step in f64, βᵗ by repeated multiplication.
+
+use crate::lanes::update;
+use tensor::isa::{Isa, Op};
+
+pub(crate) struct Adam<'a> {
+    pub weights: &'a mut [f32],
+    pub gradient: &'a [f32],
+    pub mean: &'a mut [f32],
+    pub squares: &'a mut [f32],
+    pub decay: f32,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub keep: f32,
+    pub rate: f32,
+    pub scale: f32,
+    pub epsilon: f32,
+}
+
+impl Op for Adam<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let (beta1, fresh1) = (isa.splat(self.beta1 as f32), isa.splat((1.0 - self.beta1) as f32));
+        let (beta2, fresh2) = (isa.splat(self.beta2 as f32), isa.splat((1.0 - self.beta2) as f32));
+        let (keep, rate) = (isa.splat(self.keep), isa.splat(self.rate));
+        let (scale, epsilon) = (isa.splat(self.scale), isa.splat(self.epsilon));
+        let state = [self.mean, self.squares];
+        update(isa, self.weights, self.gradient, state, self.decay, |w, g, [m, v]| {
+            let m = isa.fma(fresh1, g, isa.mul(beta1, m));
+            let v = isa.fma(isa.mul(fresh2, g), g, isa.mul(beta2, v));
+            let step = isa.div(m, isa.fma(isa.sqrt(v), scale, epsilon));
+            (isa.fnma(rate, step, isa.mul(keep, w)), [m, v])
+        });
+    }
+}

@@ -1,0 +1,116 @@
+//! An update rule with its state.
+
+use crate::adagrad::AdaGrad;
+use crate::adam::Adam;
+use crate::momentum::Momentum;
+use crate::nesterov::Nesterov;
+use crate::rmsprop::RmsProp;
+use crate::rule::{Form, Rule};
+use crate::sgd::Sgd;
+use tensor::Exec;
+use tensor::array::AlignedBuf;
+
+/// An update rule, its learning rate, and its state for a list of parameters.
+///
+/// A step is `begin_step` once, then `update` for each parameter. No call allocates. Cost: one pass over the
+/// parameter, its gradient and its state.
+#[derive(Clone)]
+pub struct Optimizer {
+    rule: Rule,
+    form: Form,
+    learning_rate: f64,
+    steps: u64,
+    /// β₁ᵗ and β₂ᵗ of Adam.
+    powers: [f64; 2],
+    slots: Vec<[AlignedBuf<f32>; 2]>,
+}
+
+impl Optimizer {
+    /// An optimizer for parameters of these lengths, before its first step; all state is 0.
+    pub fn new(rule: Rule, form: Form, learning_rate: f64, lengths: &[usize]) -> Self {
+        let slots = lengths
+            .iter()
+            .map(|&len| [0, 1].map(|slot| AlignedBuf::zeroed(if slot < rule.slots() { len } else { 0 })))
+            .collect();
+        Self { rule, form, learning_rate, steps: 0, powers: [1.0; 2], slots }
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// η for the next update.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// Sets η for the next update: what a [`Schedule`](crate::Schedule) is for.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
+    }
+
+    /// Steps begun.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Begins step t ← t + 1, whose updates share Adam's corrections.
+    pub fn begin_step(&mut self) {
+        self.steps += 1;
+        if let Rule::Adam { beta1, beta2 } | Rule::AdamW { beta1, beta2, .. } = self.rule {
+            self.powers[0] *= beta1;
+            self.powers[1] *= beta2;
+        }
+    }
+
+    /// Moves parameter number `index` one step against `gradient`. `decay` is λ of the L2 penalty ½λ‖W‖²: its gradient λW
+    /// is added to `gradient` on the way, in the same pass. (AdamW's own decay is apart from it.)
+    ///
+    /// # Panics
+    /// If there is no such parameter, its length is another, or no step was begun.
+    pub fn update(&mut self, exec: Exec, index: usize, weights: &mut [f32], gradient: &[f32], decay: f64) {
+        assert!(self.steps > 0, "begin_step comes before update");
+        let (rule, form, eta) = (self.rule, self.form, self.learning_rate);
+        let [first, second] = &mut self.slots[index];
+        let decay = decay as f32;
+        let epsilon = rule.epsilon(form) as f32;
+        let rate = eta as f32;
+        match rule {
+            Rule::Sgd => exec.run(Sgd { weights, gradient, decay, eta: rate }),
+            Rule::Momentum { alpha } => {
+                exec.run(Momentum { weights, gradient, velocity: first, decay, eta: rate, alpha: alpha as f32, form });
+            }
+            Rule::Nesterov { alpha } => {
+                exec.run(Nesterov { weights, gradient, velocity: first, decay, eta, alpha, form });
+            }
+            Rule::AdaGrad => exec.run(AdaGrad { weights, gradient, squares: first, decay, eta: rate, epsilon }),
+            Rule::RmsProp { rho } => {
+                exec.run(RmsProp { weights, gradient, squares: first, decay, eta: rate, rho, epsilon });
+            }
+            Rule::Adam { beta1, beta2 } | Rule::AdamW { beta1, beta2, .. } => {
+                let [mean, squares] = self.powers.map(|power| 1.0 - power);
+                let corrected = form == Form::Torch || matches!(rule, Rule::AdamW { .. });
+                let (rate, scale) =
+                    if corrected { (eta / mean, 1.0 / squares.sqrt()) } else { (eta * squares.sqrt() / mean, 1.0) };
+                let keep = match rule {
+                    Rule::AdamW { weight_decay, .. } => 1.0 - eta * weight_decay,
+                    _ => 1.0,
+                };
+                exec.run(Adam {
+                    weights,
+                    gradient,
+                    mean: first,
+                    squares: second,
+                    decay,
+                    beta1,
+                    beta2,
+                    keep: keep as f32,
+                    rate: rate as f32,
+                    scale: scale as f32,
+                    epsilon,
+                });
+            }
+        }
+    }
+}
