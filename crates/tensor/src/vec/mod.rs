@@ -3,6 +3,7 @@
 //! Each file has a *lane* function, generic over the ISA, to be used inside other kernels
 //! (`exp_lanes(isa, x)`), and most a *slice* function that runs it over memory (`exp(exec, x, y)`).
 
+mod columns;
 mod cos_sin;
 mod exp;
 mod ln;
@@ -13,6 +14,7 @@ mod reduce;
 mod sigmoid;
 mod tanh;
 
+pub use columns::{STRIP, load_strip, store_strip, sum_strip};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};

@@ -13,6 +13,7 @@
 //! The plain versions are the two sentences above, written as loops in the tests. Sixty-four accumulators hide the
 //! four-cycle latency of an addition on two vector ports, and bound the error of a sum of n by about (n/64 + 8)·ε.
 
+use super::columns::{STRIP, load_strip, store_strip, sum_strip};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
@@ -91,41 +92,13 @@ pub fn column_sums(exec: Exec, x: View<'_, f32, 2>, sums: &mut [f32]) {
         type Output = ();
         #[inline(always)]
         fn run<I: Isa>(self, isa: I) {
-            let (x, rows) = (self.0, self.0.rows());
-            let (chunks, tail) = self.1.as_chunks_mut::<LANES>();
-            let (fours, ones) = chunks.as_chunks_mut::<4>();
-            let mut j = 0;
-            for four in fours {
-                let mut totals = [isa.splat(0.0); 4];
-                for block in (0..rows).step_by(COLUMN_BLOCK) {
-                    let mut chain = [isa.splat(0.0); 4];
-                    for i in block..rows.min(block + COLUMN_BLOCK) {
-                        let lanes = x.row(i)[j..j + 4 * LANES].as_chunks::<LANES>().0;
-                        for v in 0..4 {
-                            chain[v] = isa.add(chain[v], isa.load(&lanes[v]));
-                        }
-                    }
-                    for v in 0..4 {
-                        totals[v] = isa.add(totals[v], chain[v]);
-                    }
-                }
-                for v in 0..4 {
-                    isa.store(totals[v], &mut four[v]);
-                }
-                j += 4 * LANES;
-            }
-            let tail = (!tail.is_empty()).then_some(tail);
-            for to in ones.iter_mut().map(|one| &mut one[..]).chain(tail) {
-                let mut total = isa.splat(0.0);
-                for block in (0..rows).step_by(COLUMN_BLOCK) {
-                    let mut chain = isa.splat(0.0);
-                    for i in block..rows.min(block + COLUMN_BLOCK) {
-                        chain = isa.add(chain, isa.load_part(&x.row(i)[j..j + to.len()]));
-                    }
-                    total = isa.add(total, chain);
-                }
-                isa.store_part(total, to);
-                j += LANES;
+            for (strip, sums) in self.1.chunks_mut(STRIP).enumerate() {
+                let columns = strip * STRIP..strip * STRIP + sums.len();
+                let [total] = sum_strip(isa, self.0.rows(), |i, [sum]| {
+                    let row = load_strip(isa, &self.0.row(i)[columns.clone()]);
+                    [std::array::from_fn(|v| isa.add(sum[v], row[v]))]
+                });
+                store_strip(isa, total, sums);
             }
         }
     }

@@ -1,0 +1,148 @@
+//! Dropout (chapter 6.4.3; Srivastava et al. 2014).
+//!
+//! ```text
+//! keep where u > ratio, u uniform in [0, 1)
+//! Book:   training y = x where kept, else 0              inference y = x·(1 − ratio)
+//! Torch:  training y = x/(1 − ratio) where kept, else 0  inference y = x
+//! backward: the same mask and factor on dY
+//! ```
+//!
+//! Plain: `if rng.uniform(i) > ratio { x } else { 0.0 }`.
+//!
+//! The mask is not stored. u of an element is a function of (seed, layer, step, element) by a counter-based generator
+//! (`tensor/src/vec/random.rs`), so backward makes it again: a dozen integer operations a vector against a buffer
+//! written and read; and it does not depend on how the work is shared out.
+
+use crate::layer::{Layer, Pass, expect_shape};
+use tensor::isa::{Isa, LANES, Op};
+use tensor::vec::{LaneRng, uniform_lanes};
+use tensor::{Exec, ShapeError, View, ViewMut};
+
+/// When the scale of the kept elements is corrected; see the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropoutForm {
+    /// At inference (*Deep Learning from Scratch*).
+    Book,
+    /// In training ("inverted", `torch.nn.Dropout`).
+    Torch,
+}
+
+/// Drops each element with probability `ratio` in training. Cost: one pass over X and Y.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    width: usize,
+    ratio: f32,
+    form: DropoutForm,
+    seed: u64,
+    layer: u64,
+    /// The step of the last training forward: what names its mask.
+    step: u64,
+}
+
+impl Dropout {
+    /// A layer of `width` units; `layer` tells it from the other dropout layers of the same seed.
+    ///
+    /// # Panics
+    /// If the ratio is not in [0, 1).
+    pub fn new(width: usize, ratio: f32, form: DropoutForm, seed: u64, layer: u64) -> Self {
+        assert!((0.0..1.0).contains(&ratio), "a dropout ratio of {ratio}; it must be in [0, 1)");
+        Self { width, ratio, form, seed, layer, step: 0 }
+    }
+
+    /// Whether the element is kept at a step: the plain version of the mask.
+    pub fn keeps(&self, step: u64, row: usize, column: usize) -> bool {
+        self.stream(step).uniform((row * self.width + column) as u32) > self.ratio
+    }
+
+    fn stream(&self, step: u64) -> LaneRng {
+        LaneRng::new(&[self.seed, self.layer, step])
+    }
+
+    fn mask(&self, exec: Exec, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) {
+        let scale = match self.form {
+            DropoutForm::Book => 1.0,
+            DropoutForm::Torch => 1.0 / (1.0 - self.ratio),
+        };
+        exec.run(Mask { x, y, stream: self.stream(self.step), ratio: self.ratio, scale });
+    }
+}
+
+/// `y ← scale·x` where kept, else 0.
+struct Mask<'a> {
+    x: View<'a, f32, 2>,
+    y: ViewMut<'a, f32, 2>,
+    stream: LaneRng,
+    ratio: f32,
+    scale: f32,
+}
+
+impl Op for Mask<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let (ratio, scale, zero) = (isa.splat(self.ratio), isa.splat(self.scale), isa.splat(0.0));
+        let width = self.x.cols() as u32;
+        for (i, (x, y)) in self.x.row_iter().zip(self.y.into_row_iter()).enumerate() {
+            let mut at = (i as u32).wrapping_mul(width);
+            for (x, y) in x.chunks(LANES).zip(y.chunks_mut(LANES)) {
+                let keep = isa.lt(ratio, uniform_lanes(isa, self.stream, at));
+                at = at.wrapping_add(LANES as u32);
+                isa.store_part(isa.select(keep, isa.mul(scale, isa.load_part(x)), zero), y);
+            }
+        }
+    }
+}
+
+impl Layer for Dropout {
+    fn kind(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn forward(
+        &mut self,
+        exec: Exec,
+        pass: Pass,
+        x: View<'_, f32, 2>,
+        y: ViewMut<'_, f32, 2>,
+    ) -> Result<(), ShapeError> {
+        let shape = [x.rows(), self.width];
+        expect_shape("dropout", "X", x.shape(), shape)?;
+        expect_shape("dropout", "Y", y.shape(), shape)?;
+        match pass {
+            Pass::Training { step } => {
+                self.step = step;
+                self.mask(exec, x, y);
+            }
+            Pass::Inference => {
+                let scale = match self.form {
+                    DropoutForm::Book => 1.0 - self.ratio,
+                    DropoutForm::Torch => 1.0,
+                };
+                for (x, y) in x.row_iter().zip(y.into_row_iter()) {
+                    tensor::vec::scale(exec, scale, x, y);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn backward(
+        &mut self,
+        exec: Exec,
+        _: View<'_, f32, 2>,
+        _: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: Option<ViewMut<'_, f32, 2>>,
+    ) -> Result<(), ShapeError> {
+        let shape = [dy.rows(), self.width];
+        expect_shape("dropout", "dY", dy.shape(), shape)?;
+        let Some(dx) = dx else { return Ok(()) };
+        expect_shape("dropout", "dX", dx.shape(), shape)?;
+        self.mask(exec, dy, dx);
+        Ok(())
+    }
+}

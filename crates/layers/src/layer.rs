@@ -1,0 +1,136 @@
+//! What a layer is.
+
+use tensor::{Exec, ShapeError, View, ViewMut};
+
+/// Why a forward pass is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// To learn from: batch normalisation uses the batch's statistics, dropout drops.
+    Training {
+        /// The step's number; dropout's masks depend on it.
+        step: u64,
+    },
+    /// To predict: running statistics, nothing dropped.
+    Inference,
+}
+
+/// What a parameter is; weight decay falls on weights only (in the book's form).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// W of an affine layer.
+    Weight,
+    /// b of an affine layer.
+    Bias,
+    /// γ of a batch normalisation.
+    Scale,
+    /// β of a batch normalisation.
+    Shift,
+}
+
+impl Role {
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weight => "weight",
+            Self::Bias => "bias",
+            Self::Scale => "gamma",
+            Self::Shift => "beta",
+        }
+    }
+}
+
+/// A parameter on its way to an optimizer or a file.
+#[derive(Debug)]
+pub struct Parameter<'a> {
+    /// What it is.
+    pub role: Role,
+    /// Its shape, `[n, 1]` for a vector.
+    pub shape: [usize; 2],
+    /// Its value.
+    pub value: &'a mut [f32],
+    /// The gradient of the last backward pass.
+    pub gradient: &'a [f32],
+}
+
+/// State that is not learnt but must be kept: batch normalisation's running values.
+#[derive(Debug)]
+pub struct Statistic<'a> {
+    /// The name used in files.
+    pub name: &'static str,
+    /// Its value.
+    pub value: &'a mut [f32],
+}
+
+/// A step of the computation, forward and backward.
+///
+/// Shapes: X is B×I, Y and dY are B×O, dX is B×I, for any B up to what was reserved. The pair of calls for one batch is
+/// `forward(Training)` then `backward`, with the same X and the Y that came out; whatever else backward needs the layer
+/// keeps. Neither call allocates once `reserve` has been called for the batch.
+pub trait Layer: Send {
+    /// The kind of layer, for messages and tables.
+    fn kind(&self) -> &'static str;
+
+    /// O, the width of the output.
+    fn outputs(&self) -> usize;
+
+    /// Makes room for batches of up to `batch` rows.
+    fn reserve(&mut self, batch: usize) {
+        let _ = batch;
+    }
+
+    /// Fills Y.
+    ///
+    /// # Errors
+    /// If a shape is not the layer's.
+    fn forward(
+        &mut self,
+        exec: Exec,
+        pass: Pass,
+        x: View<'_, f32, 2>,
+        y: ViewMut<'_, f32, 2>,
+    ) -> Result<(), ShapeError>;
+
+    /// Fills the gradients of the parameters and, unless it is `None` (nobody needs it of the first layer), dX. Nothing is
+    /// accumulated, and X, Y and dY are left as they are.
+    ///
+    /// # Errors
+    /// If a shape is not the layer's.
+    fn backward(
+        &mut self,
+        exec: Exec,
+        x: View<'_, f32, 2>,
+        y: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: Option<ViewMut<'_, f32, 2>>,
+    ) -> Result<(), ShapeError>;
+
+    /// Calls `visit` for each parameter, always in the same order.
+    fn parameters(&mut self, visit: &mut dyn FnMut(Parameter<'_>)) {
+        let _ = visit;
+    }
+
+    /// Calls `visit` for each statistic, always in the same order.
+    fn statistics(&mut self, visit: &mut dyn FnMut(Statistic<'_>)) {
+        let _ = visit;
+    }
+}
+
+/// The error of an operand that is `got` where the layer needs `want`.
+pub(crate) fn expect_shape(
+    what: &'static str,
+    operand: &'static str,
+    got: [usize; 2],
+    want: [usize; 2],
+) -> Result<(), ShapeError> {
+    if got == want {
+        return Ok(());
+    }
+    Err(ShapeError::Mismatch {
+        what,
+        left_name: operand,
+        left: got.to_vec(),
+        right_name: "what the layer needs",
+        right: want.to_vec(),
+        rule: "they must be equal",
+    })
+}
