@@ -1,1 +1,26 @@
-//! IDX files, the MNIST data set, its download, and synthetic digits
+//! Getting digits in: IDX files, MNIST, its download, and synthetic digits for where MNIST is not.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`idx`] | the IDX format: all six element types, any rank, plain or gzip |
+//! | [`mnist`] | the four files of MNIST, read into two data sets |
+//! | [`dataset`] | images kept as bytes, scaled to floats as a batch is gathered; splits; samplers |
+//! | [`synthetic`] | a deterministic generator of digits drawn from strokes |
+//! | [`download`] | MNIST from mirrors, checked by SHA-256 |
+//! | [`file`] | writing beside the place and renaming; checksums |
+//!
+//! No file, however damaged, makes this crate panic or allocate more than the file itself can hold.
+
+#![forbid(unsafe_code)]
+
+pub mod dataset;
+pub mod download;
+mod error;
+pub mod file;
+pub mod idx;
+pub mod mnist;
+pub mod synthetic;
+
+pub use dataset::{Dataset, Sampler, Sampling};
+pub use error::{Error, Fault};
+pub use mnist::Mnist;

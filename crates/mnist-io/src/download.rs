@@ -1,0 +1,92 @@
+//! MNIST from mirrors.
+//!
+//! Plain HTTP on purpose: what is trusted is not the connection but the SHA-256 of the published files, which is compiled
+//! in, so no TLS library (and no C compiler) is needed. A file that does not match is never put in its place.
+
+use crate::error::{Error, Fault};
+use crate::file::{HashingWriter, sha256_of_file, write_atomically};
+use crate::mnist::PublishedFile;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// Where the `.gz` files are published, in the order they are tried.
+pub const MIRRORS: [&str; 2] =
+    ["http://ossci-datasets.s3.amazonaws.com/mnist/", "http://storage.googleapis.com/cvdf-datasets/mnist/"];
+
+/// The published files are at most 10 MB; a mirror that sends more is wrong.
+const MAX_BYTES: u64 = 32 << 20;
+
+/// What happened to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was there already, and is the published one.
+    Present,
+    /// It was fetched.
+    Fetched,
+}
+
+/// Fetches `file` as `.gz` into `dir` unless it is there already, trying `mirrors` in turn. `progress(done, total)` is
+/// called as bytes arrive (`total` is 0 where the mirror does not say).
+///
+/// # Errors
+/// If no mirror gives the published file; nothing is left in `dir` then.
+pub fn fetch(
+    file: &PublishedFile,
+    dir: &Path,
+    mirrors: &[&str],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Outcome, Error> {
+    let name = format!("{}.gz", file.name);
+    let path = dir.join(&name);
+    if path.is_file() && sha256_of_file(&path)? == file.sha256 {
+        return Ok(Outcome::Present);
+    }
+    let mut reasons = Vec::new();
+    for mirror in mirrors {
+        let url = format!("{mirror}{name}");
+        match fetch_from(&url, &path, file.sha256, progress) {
+            Ok(()) => return Ok(Outcome::Fetched),
+            Err(reason) => reasons.push(format!("{url}: {reason}")),
+        }
+    }
+    Err(Error::Download { file: name, dir: dir.to_owned(), reasons: reasons.join("; ") })
+}
+
+fn fetch_from(url: &str, path: &Path, sha256: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<(), String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_recv_response(Some(Duration::from_secs(20)))
+        .timeout_global(Some(Duration::from_secs(600)))
+        .build()
+        .into();
+    let response = agent.get(url).call().map_err(|error| error.to_string())?;
+    let total = response.body().content_length().unwrap_or(0);
+    let mut body = response.into_body().into_reader().take(MAX_BYTES + 1);
+    let written = write_atomically(path, |to| {
+        let mut hashing = HashingWriter::new(to);
+        let mut buffer = vec![0; 1 << 16];
+        let mut done = 0;
+        loop {
+            let count = body.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            done += count as u64;
+            if done > MAX_BYTES {
+                return Err(io::Error::other(format!("more than {MAX_BYTES} bytes")));
+            }
+            hashing.write_all(&buffer[..count])?;
+            progress(done, total);
+        }
+        let found = hashing.finish();
+        if found != sha256 {
+            return Err(io::Error::other(Fault::Checksum { found, expected: sha256.to_owned() }));
+        }
+        Ok(())
+    });
+    written.map_err(|error| match error {
+        Error::Io { source, .. } => source.to_string(),
+        error => error.to_string(),
+    })
+}
