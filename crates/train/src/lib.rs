@@ -1,1 +1,31 @@
-//! The training loop, its history and log, and hyper-parameter search
+//! Training: the step, the loop around it, what is recorded of a run, saved models, and hyper-parameter search.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `config.rs` | everything that decides a run, and the presets Book and Torch |
+//! | `trainer.rs` | the step (gather, forward, backward, update) and evaluation |
+//! | `run.rs` | the loop: steps, epochs, evaluations, an observer that is told of each |
+//! | `log.rs` | the run as JSON lines |
+//! | `model.rs` | models as safetensors files |
+//! | `search.rs` | random search over log ranges, and narrowing them |
+//! | `decimal.rs` | powers of ten with the same bits everywhere |
+//!
+//! A run is a function of its [`Config`] and the data: not of threads, ISA or time.
+
+#![forbid(unsafe_code)]
+
+mod config;
+pub mod decimal;
+mod error;
+mod log;
+mod model;
+mod run;
+pub mod search;
+mod trainer;
+
+pub use config::{Config, Length, Preset};
+pub use error::Error;
+pub use log::JsonLog;
+pub use model::{Model, weights_sha256};
+pub use run::{EpochReport, Observer, Outcome, Quiet, StepReport, run};
+pub use trainer::{Trainer, accuracy};

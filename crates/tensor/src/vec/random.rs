@@ -33,6 +33,11 @@ impl LaneRng {
         Self { key: [state as u32, (state >> 32) as u32] }
     }
 
+    /// The key: 64 well-mixed bits, for seeding another generator.
+    pub fn bits(self) -> u64 {
+        u64::from(self.key[1]) << 32 | u64::from(self.key[0])
+    }
+
     /// Element `i` of the stream as a number in [0, 1): the plain version of [`uniform_lanes`].
     pub fn uniform(self, i: u32) -> f32 {
         let mix = |mut h: u32| {

@@ -1,0 +1,50 @@
+//! What can go wrong in training.
+
+use std::path::PathBuf;
+use tensor::ShapeError;
+use thiserror::Error;
+
+/// A run that cannot start or go on, or a model that cannot be read or written.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The loss is no longer a number.
+    #[error("the loss is not finite ({loss}) at step {step}; lower the learning rate ({learning_rate} now)")]
+    NotFinite {
+        /// The step, counted from 1.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// η at that step.
+        learning_rate: f64,
+    },
+    /// A setting that cannot be.
+    #[error("{what}; {cure}")]
+    Config {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        cure: String,
+    },
+    /// The data do not fit the network.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// A file of digits.
+    #[error(transparent)]
+    Data(#[from] mnist_io::Error),
+    /// A model file.
+    #[error("{path}: {what}", path = path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A log file.
+    #[error("{path}: {source}", path = path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,188 @@
+//! A trained network in a file: safetensors, so that Python and everyone else can read it.
+//!
+//! Tensors are named by layer, `layers.0.weight` (I×O as in the book; PyTorch's `nn.Linear` has the transpose),
+//! `layers.0.bias`, `layers.1.gamma`, `layers.1.running_mean`. What the network is made of stands as JSON under the one
+//! metadata key `groundup`: with a second key the file's bytes would depend on the writer's hash seed.
+
+use crate::config::Preset;
+use crate::error::Error;
+use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network};
+use mnist_io::file::{hex, write_atomically};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use tensor::Exec;
+
+/// The metadata key.
+const KEY: &str = "groundup";
+
+/// A network read from a file.
+pub struct Model {
+    /// The network, ready to predict.
+    pub network: Network,
+}
+
+/// The JSON of the metadata.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    inputs: usize,
+    hidden: Vec<usize>,
+    classes: usize,
+    activation: String,
+    /// The preset of batch normalisation, if there is any.
+    batch_norm: Option<String>,
+    /// Ratio and preset of dropout, if there is any.
+    dropout: Option<(f32, String)>,
+}
+
+/// SHA-256 over all parameters' little-endian bytes, in network order.
+pub fn weights_sha256(network: &mut Network) -> String {
+    let mut hasher = Sha256::new();
+    network.parameters(&mut |_, parameter| {
+        for value in parameter.value.iter() {
+            hasher.update(value.to_le_bytes());
+        }
+    });
+    hex(&hasher.finalize())
+}
+
+/// The named tensors of a network: parameters and running statistics.
+fn tensors(network: &mut Network) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let mut named = Vec::new();
+    network.parameters(&mut |layer, parameter| {
+        let shape = match parameter.shape {
+            [length, 1] if parameter.role != layers::Role::Weight => vec![length],
+            shape => shape.to_vec(),
+        };
+        named.push((format!("layers.{layer}.{}", parameter.role.name()), shape, bytes(parameter.value)));
+    });
+    network.statistics(&mut |layer, statistic| {
+        let name = format!("layers.{layer}.{}", statistic.name);
+        named.push((name, vec![statistic.value.len()], bytes(statistic.value)));
+    });
+    named
+}
+
+impl Model {
+    /// Writes a network to a file; never half. The same network gives the same bytes.
+    ///
+    /// # Errors
+    /// What the system says of the file.
+    pub fn save(network: &mut Network, path: &Path) -> Result<(), Error> {
+        let error = |what: String| Error::Model { path: path.to_owned(), what };
+        let architecture = network.architecture();
+        let preset = |torch: bool| if torch { Preset::Torch } else { Preset::Book }.name().to_owned();
+        let description = Description {
+            version: 1,
+            inputs: architecture.inputs,
+            hidden: architecture.hidden.clone(),
+            classes: architecture.classes,
+            activation: architecture.activation.name().to_owned(),
+            batch_norm: architecture.batch_norm.map(|form| preset(form == BatchNormForm::Torch)),
+            dropout: architecture.dropout.map(|(ratio, form)| (ratio, preset(form == DropoutForm::Torch))),
+        };
+        let description = serde_json::to_string(&description).map_err(|e| error(e.to_string()))?;
+        let tensors = tensors(network);
+        let views: Result<Vec<_>, _> = tensors
+            .iter()
+            .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
+            .collect();
+        let views = views.map_err(|e| error(e.to_string()))?;
+        let metadata = HashMap::from([(KEY.to_owned(), description)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| error(e.to_string()))?;
+        Ok(write_atomically(path, |file| file.write_all(&bytes))?)
+    }
+
+    /// Reads a network from a file written by [`Model::save`].
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, or is not of such a network; the message names the tensor at fault.
+    pub fn load(exec: Exec, path: &Path) -> Result<Self, Error> {
+        let error = |what: String| Error::Model { path: path.to_owned(), what };
+        let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+        let damaged = |e: safetensors::SafeTensorError| error(format!("not a safetensors file ({e})"));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let foreign = || error(format!("no {KEY:?} metadata; it was not written by `groundup train --save`"));
+        let description = metadata.metadata().as_ref().and_then(|all| all.get(KEY)).ok_or_else(foreign)?;
+        let description: Description =
+            serde_json::from_str(description).map_err(|e| error(format!("its {KEY:?} metadata: {e}")))?;
+        let architecture = description.architecture().map_err(error)?;
+
+        // What the network would hold must be what the file holds, before anything of that size is made.
+        let announced = parameter_count(&architecture).ok_or_else(|| error("its network is too large".to_owned()))?;
+        if announced > bytes.len() / size_of::<f32>() {
+            return Err(error(format!("its network has {announced} parameters, more than the file holds")));
+        }
+        let mut network = Network::new(exec, architecture, 0, 250);
+        let mut fault = None;
+        let mut fill = |name: String, value: &mut [f32]| match file.tensor(&name) {
+            Ok(tensor) if tensor.dtype() == Dtype::F32 && tensor.data().len() == size_of_val(value) => {
+                for (value, bytes) in value.iter_mut().zip(tensor.data().as_chunks::<4>().0) {
+                    *value = f32::from_le_bytes(*bytes);
+                }
+            }
+            Ok(tensor) => {
+                let what = format!("{name} is {:?} {:?}, expected {} f32", tensor.dtype(), tensor.shape(), value.len());
+                fault.get_or_insert(what);
+            }
+            Err(_) => {
+                fault.get_or_insert(format!("no tensor {name}"));
+            }
+        };
+        network.parameters(&mut |layer, p| fill(format!("layers.{layer}.{}", p.role.name()), p.value));
+        network.statistics(&mut |layer, s| fill(format!("layers.{layer}.{}", s.name), s.value));
+        match fault {
+            Some(what) => Err(error(what)),
+            None => Ok(Self { network }),
+        }
+    }
+}
+
+/// Weights of an architecture, if their number fits.
+fn parameter_count(architecture: &Architecture) -> Option<usize> {
+    let widths = std::iter::once(&architecture.inputs).chain(&architecture.hidden).chain([&architecture.classes]);
+    let widths: Vec<usize> = widths.copied().collect();
+    widths.windows(2).try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?))
+}
+
+impl Description {
+    fn architecture(&self) -> Result<Architecture, String> {
+        let preset = |name: &str| match name {
+            "book" => Ok(Preset::Book),
+            "torch" => Ok(Preset::Torch),
+            _ => Err(format!("a preset {name:?}; known are book and torch")),
+        };
+        if self.version != 1 {
+            return Err(format!("version {} of the format; this program reads version 1", self.version));
+        }
+        if self.inputs == 0 || self.hidden.contains(&0) || !(1..=256).contains(&self.classes) {
+            return Err(format!("a network of {} inputs, {:?} and {} classes", self.inputs, self.hidden, self.classes));
+        }
+        let activation = [Activation::Relu, Activation::Sigmoid, Activation::Tanh]
+            .into_iter()
+            .find(|activation| activation.name() == self.activation)
+            .ok_or_else(|| format!("an activation {:?}; known are relu, sigmoid and tanh", self.activation))?;
+        let dropout = match &self.dropout {
+            Some((ratio, _)) if !(0.0..1.0).contains(ratio) => {
+                return Err(format!("a dropout ratio of {ratio}; it must be in [0, 1)"));
+            }
+            Some((ratio, name)) => Some((*ratio, preset(name)?.dropout_form())),
+            None => None,
+        };
+        Ok(Architecture {
+            inputs: self.inputs,
+            hidden: self.hidden.clone(),
+            classes: self.classes,
+            activation,
+            init: Init::Zeros,
+            batch_norm: self.batch_norm.as_deref().map(preset).transpose()?.map(Preset::batch_norm_form),
+            dropout,
+        })
+    }
+}
