@@ -4,10 +4,11 @@ use tensor::exec::Exec;
 use tensor::isa::AnyIsa;
 use tensor::vec;
 
-type SliceFn = fn(Exec, &[f32], &mut [f32]);
+type Kernel = fn(Exec, &[f32], &mut [f32]);
+/// Name, kernel, reference, greatest error allowed in ULP.
+type Function = (&'static str, Kernel, fn(f64) -> f64, f64);
 
-/// name, kernel, reference, greatest error allowed in ULP
-const FUNCTIONS: [(&str, SliceFn, fn(f64) -> f64, f64); 4] = [
+const FUNCTIONS: [Function; 4] = [
     ("exp", vec::exp, f64::exp, 1.02),
     ("ln", vec::ln, f64::ln, 1.0),
     ("tanh", vec::tanh, f64::tanh, 2.0),
@@ -17,7 +18,7 @@ const FUNCTIONS: [(&str, SliceFn, fn(f64) -> f64, f64); 4] = [
 const CHUNK: usize = 1 << 12;
 
 /// The greatest error over the floats whose bits are `first, first + step, …` and the place of it.
-fn worst(isa: AnyIsa, f: SliceFn, reference: fn(f64) -> f64, first: u64, end: u64, step: u64) -> (f64, f32) {
+fn worst(isa: AnyIsa, f: Kernel, reference: fn(f64) -> f64, first: u64, end: u64, step: u64) -> (f64, f32) {
     let exec = Exec::with_isa(isa, 1);
     let (mut x, mut y) = (vec![0.0_f32; CHUNK], vec![0.0_f32; CHUNK]);
     let (mut worst, mut at) = (0.0, 0.0);

@@ -36,7 +36,10 @@ pub enum ShapeError {
         strides: Vec<usize>,
     },
     /// Two indices of a mutable view would be the same element.
-    #[error("shape {shape:?} with strides {strides:?} makes two indices share an element; a mutable view may not")]
+    #[error(
+        "shape {shape:?} with strides {strides:?} may make two indices share an element; each stride of a mutable view \
+         must exceed the reach of all smaller ones"
+    )]
     Overlap {
         /// The shape asked for.
         shape: Vec<usize>,
@@ -125,9 +128,14 @@ pub(super) fn element_count(shape: &[usize]) -> Result<usize, ShapeError> {
         .ok_or_else(|| ShapeError::Overflow { shape: shape.to_vec(), strides: Vec::new() })
 }
 
-/// Checks that every index of `shape` lies inside `len` elements.
+/// Number of elements of a shape that was checked.
+pub(super) fn count(shape: &[usize]) -> usize {
+    if shape.contains(&0) { 0 } else { shape.iter().product() }
+}
+
+/// Checks that every index of `shape` lies inside `len` elements, and that they can be counted.
 pub(super) fn check_reach(shape: &[usize], strides: &[usize], len: usize) -> Result<(), ShapeError> {
-    if shape.contains(&0) {
+    if element_count(shape)? == 0 {
         return Ok(());
     }
     let last = shape

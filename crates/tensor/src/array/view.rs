@@ -21,7 +21,6 @@ impl<'a, T: Element, const N: usize> View<'a, T, N> {
     /// # Errors
     /// If `data` is shorter than the shape.
     pub fn new(data: &'a [T], shape: [usize; N]) -> Result<Self, ShapeError> {
-        shape::element_count(&shape)?;
         Self::with_strides(data, shape, shape::contiguous_strides(shape))
     }
 
@@ -46,7 +45,7 @@ impl<'a, T: Element, const N: usize> View<'a, T, N> {
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        shape::count(&self.shape)
     }
 
     /// Whether there is no element.
@@ -98,7 +97,7 @@ impl<'a, T: Element, const N: usize> View<'a, T, N> {
     /// Repeats an axis of length 1 `count` times, with stride 0.
     ///
     /// # Errors
-    /// If the axis is not there or its length is not 1.
+    /// If the axis is not there, its length is not 1, or so many elements cannot be counted.
     pub fn broadcast(self, axis: usize, count: usize) -> Result<Self, ShapeError> {
         shape::check_axis(axis, N)?;
         if self.shape[axis] != 1 {
@@ -106,6 +105,7 @@ impl<'a, T: Element, const N: usize> View<'a, T, N> {
         }
         let (mut shape, mut strides) = (self.shape, self.strides);
         (shape[axis], strides[axis]) = (count, 0);
+        shape::element_count(&shape)?;
         Ok(Self { shape, strides, ..self })
     }
 

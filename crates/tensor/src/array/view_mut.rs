@@ -19,7 +19,6 @@ impl<'a, T: Element, const N: usize> ViewMut<'a, T, N> {
     /// # Errors
     /// If `data` is shorter than the shape.
     pub fn new(data: &'a mut [T], shape: [usize; N]) -> Result<Self, ShapeError> {
-        shape::element_count(&shape)?;
         Self::with_strides(data, shape, shape::contiguous_strides(shape))
     }
 
@@ -45,7 +44,7 @@ impl<'a, T: Element, const N: usize> ViewMut<'a, T, N> {
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        shape::count(&self.shape)
     }
 
     /// Whether there is no element.
@@ -235,6 +234,9 @@ impl<'a, T> Iterator for RowsMut<'a, T> {
             return None;
         }
         self.rows -= 1;
+        if self.cols == 0 {
+            return Some(&mut []);
+        }
         let data = std::mem::take(&mut self.data);
         if self.rows == 0 {
             return Some(&mut data[..self.cols]);

@@ -203,16 +203,4 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
         }
         lanes[0]
     }
-
-    /// The greatest lane (a lane that is NaN may be passed over).
-    #[inline(always)]
-    fn max_lane(self, a: Self::F) -> f32 {
-        let mut lanes = self.to_array(a);
-        for half in [8, 4, 2, 1] {
-            for i in 0..half {
-                lanes[i] = if lanes[i] > lanes[i + half] { lanes[i] } else { lanes[i + half] };
-            }
-        }
-        lanes[0]
-    }
 }

@@ -20,7 +20,7 @@ pub struct LaneRng {
 }
 
 impl LaneRng {
-    /// The stream named by `parts`; streams whose parts differ anywhere are independent.
+    /// The stream named by `parts` (one at least); streams whose parts differ anywhere are independent.
     pub fn new(parts: &[u64]) -> Self {
         // SplitMix64's finaliser absorbs a part a round.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
