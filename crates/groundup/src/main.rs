@@ -1,2 +1,42 @@
-//! The chapter's experiments, and a small CPU trainer, from one command line
-fn main() {}
+//! groundup: chapter 6 of *Deep Learning from Scratch*, from the ground up.
+//!
+//! Without arguments it runs the whole chapter and leaves a report. `groundup help` lists the rest.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod data;
+mod experiments;
+mod figure;
+mod progress;
+mod report;
+mod statistics;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Without a subcommand the arguments are those of `chapter`.
+    let cli = Cli::parse();
+    let done = match cli.command.unwrap_or_else(|| Command::Chapter(cli::Chapter::default())) {
+        Command::Chapter(options) => commands::chapter::run(&options),
+        Command::Train(options) => commands::train::run(&options),
+        Command::Evaluate(options) => commands::evaluate::run(&options),
+        Command::Search(options) => commands::search::run(&options),
+        Command::Data(command) => commands::data::run(&command),
+        Command::Info => commands::info::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // By convention a message is "cause; cure".
+            let message = error.to_string();
+            let (cause, cure) = message.rsplit_once("; ").unwrap_or((&message, "see `groundup help`"));
+            eprintln!("error: {cause}");
+            eprintln!("cure:  {cure}");
+            ExitCode::from(1)
+        }
+    }
+}

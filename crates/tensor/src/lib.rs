@@ -11,6 +11,7 @@ pub mod array;
 pub mod exec;
 pub mod gemm;
 pub mod isa;
+pub mod probe;
 pub mod vec;
 
 pub use array::{ShapeError, Tensor, View, ViewMut};

@@ -1,0 +1,344 @@
+//! The command line. The names here are a contract: other programs call them.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use layers::{Activation, Init};
+use mnist_io::Sampling;
+use optim::{Rule, Schedule};
+use std::path::PathBuf;
+use train::Preset;
+use train::search::{LogRange, Shard};
+
+/// Chapter 6 of "Deep Learning from Scratch", with kernels written from the ground up.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None)]
+pub struct Cli {
+    /// What to do; without one, the whole chapter.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the chapter's experiments and write their figures, numbers and an index page.
+    Chapter(Chapter),
+    /// Train a network.
+    Train(Box<Train>),
+    /// The accuracy of a saved network.
+    Evaluate(Evaluate),
+    /// Search for a learning rate and a weight decay by random sampling.
+    Search(Search),
+    /// Fetch MNIST, make synthetic digits, or look into an IDX file.
+    #[command(subcommand)]
+    Data(Data),
+    /// What this machine can do: ISA, threads, caches, peak and bandwidth.
+    Info,
+}
+
+/// The chapter's experiments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    OptimizerPaths,
+    OptimizerComparison,
+    ActivationHistograms,
+    InitComparison,
+    BatchNorm,
+    WeightDecay,
+    Dropout,
+    HyperparameterSearch,
+}
+
+#[derive(Debug, Args)]
+pub struct Chapter {
+    /// Which experiments; all without a name.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<Name>,
+    /// A folder with the four MNIST files, or "synthetic" [default: MNIST_DIR, data/mnist, else synthetic].
+    #[arg(long, value_name = "DIR|synthetic")]
+    pub data: Option<String>,
+    /// Where figures and numbers go.
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    pub out: PathBuf,
+    /// Seed of the first run; run k has seed + k.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Runs of each experiment, with seeds of their own.
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub runs: u64,
+    /// Runs done at the same time, each on one thread [default: the cores there are].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+}
+
+impl Default for Chapter {
+    fn default() -> Self {
+        Self { names: Vec::new(), data: None, out: PathBuf::from("report"), seed: 1, runs: 3, threads: None }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Train {
+    /// A folder with the four MNIST files, or "synthetic" [default: MNIST_DIR, data/mnist, else synthetic].
+    #[arg(long, value_name = "DIR|synthetic")]
+    pub data: Option<String>,
+    /// Units of the hidden layers.
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "100,100,100,100", value_parser = positive)]
+    pub hidden: Vec<usize>,
+    /// After each hidden layer.
+    #[arg(long, value_name = "NAME", default_value = "relu", value_parser = activation)]
+    pub activation: Activation,
+    /// Initial weights: he, xavier, glorot, normal:STD or zeros.
+    #[arg(long, value_name = "NAME", default_value = "he", value_parser = init)]
+    pub init: Init,
+    /// Batch normalisation before each activation.
+    #[arg(long)]
+    pub batch_norm: bool,
+    /// Dropout after each activation.
+    #[arg(long, value_name = "R", value_parser = dropout_ratio)]
+    pub dropout: Option<f32>,
+    /// λ of the penalty ½λ‖W‖².
+    #[arg(long, value_name = "L", default_value_t = 0.0)]
+    pub weight_decay: f64,
+    /// The update rule.
+    #[arg(long, value_name = "NAME", default_value = "sgd", value_parser = rule)]
+    pub optimizer: Rule,
+    /// Learning rate [default: 0.001 for adam and adamw, else 0.01].
+    #[arg(long, value_name = "X")]
+    pub lr: Option<f64>,
+    /// How the learning rate moves: constant, step:EPOCHS:FACTOR or cosine:EPOCHS:MINIMUM.
+    #[arg(long, value_name = "NAME", default_value = "constant", value_parser = schedule)]
+    pub schedule: Schedule,
+    /// Samples a step.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
+    pub batch_size: usize,
+    /// Epochs to train [default: 5].
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    pub epochs: Option<u64>,
+    /// Steps to train, instead of epochs.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Use only the first N training samples.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub train_samples: Option<usize>,
+    /// Whose details: book or torch.
+    #[arg(long, value_name = "NAME", default_value = "book", value_parser = preset)]
+    pub preset: Preset,
+    /// How batches are drawn: shuffle or replacement [default: the preset's].
+    #[arg(long, value_name = "NAME", value_parser = sampling)]
+    pub sampling: Option<Sampling>,
+    /// Of weights, batches and dropout.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Threads a kernel may use; the result is the same [default: 1].
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    pub threads: usize,
+    /// Write every step and epoch as JSON lines.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub log: Option<PathBuf>,
+    /// Save the trained network.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub save: Option<PathBuf>,
+    /// Print nothing but errors (and the JSON, if asked for).
+    #[arg(long)]
+    pub quiet: bool,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// A network saved by `train --save`.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub model: PathBuf,
+    /// A folder with the four MNIST files, or "synthetic" [default: MNIST_DIR, data/mnist, else synthetic].
+    #[arg(long, value_name = "DIR|synthetic")]
+    pub data: Option<String>,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Search {
+    /// A folder with the four MNIST files, or "synthetic" [default: MNIST_DIR, data/mnist, else synthetic].
+    #[arg(long, value_name = "DIR|synthetic")]
+    pub data: Option<String>,
+    /// Trials a round.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
+    pub trials: usize,
+    /// Epochs a trial.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    pub epochs: u64,
+    /// Range of the learning rate.
+    #[arg(long, value_name = "LO..HI", default_value = "1e-6..1e-2", value_parser = range)]
+    pub lr: LogRange,
+    /// Range of the weight decay.
+    #[arg(long, value_name = "LO..HI", default_value = "1e-8..1e-4", value_parser = range)]
+    pub weight_decay: LogRange,
+    /// Rounds; after each the ranges narrow to what the best fifth of the trials span.
+    #[arg(long, value_name = "R", default_value_t = 1, value_parser = positive)]
+    pub rounds: usize,
+    /// Trials done at the same time [default: the cores there are].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub jobs: Option<usize>,
+    /// Of everything: trial i is a function of the seed and i.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Do only share I of N of the trials (1/4 … 4/4).
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+    /// Print the trials as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Fetch the four MNIST files from a mirror and check them.
+    Download {
+        /// Where to.
+        #[arg(long, value_name = "DIR", default_value = "data/mnist")]
+        dir: PathBuf,
+    },
+    /// Write synthetic digits as IDX files under MNIST's names.
+    Synth {
+        /// Where to.
+        #[arg(long, value_name = "DIR", default_value = "data/synthetic")]
+        dir: PathBuf,
+        /// Training images.
+        #[arg(long, value_name = "N", default_value_t = 60_000, value_parser = image_count)]
+        train: usize,
+        /// Test images.
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = image_count)]
+        test: usize,
+        /// Seed of both.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
+    /// Say what an IDX file, or a folder of the four, holds.
+    Info {
+        /// The file or folder.
+        path: PathBuf,
+    },
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("give a whole number, 1 or more".to_owned()),
+    }
+}
+
+fn image_count(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number @ 1..=4_000_000) => Ok(number),
+        _ => Err("give a whole number from 1 to 4000000".to_owned()),
+    }
+}
+
+fn dropout_ratio(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(ratio) if (0.0..1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("give a number from 0 up to, but not, 1".to_owned()),
+    }
+}
+
+fn activation(text: &str) -> Result<Activation, String> {
+    [Activation::Relu, Activation::Sigmoid, Activation::Tanh]
+        .into_iter()
+        .find(|activation| activation.name() == text)
+        .ok_or_else(|| "known are relu, sigmoid, tanh".to_owned())
+}
+
+fn init(text: &str) -> Result<Init, String> {
+    match text {
+        "he" => Ok(Init::He),
+        "xavier" => Ok(Init::Xavier),
+        "glorot" => Ok(Init::Glorot),
+        "zeros" => Ok(Init::Zeros),
+        _ => match text.strip_prefix("normal:").map(str::parse::<f64>) {
+            Some(Ok(std)) if std >= 0.0 && std.is_finite() => Ok(Init::Normal(std)),
+            _ => Err("known are he, xavier, glorot, zeros and normal:STD, as in normal:0.01".to_owned()),
+        },
+    }
+}
+
+fn rule(text: &str) -> Result<Rule, String> {
+    Rule::ALL.into_iter().find(|rule| rule.name() == text).ok_or_else(|| {
+        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        format!("known are {}", names.join(", "))
+    })
+}
+
+fn preset(text: &str) -> Result<Preset, String> {
+    [Preset::Book, Preset::Torch]
+        .into_iter()
+        .find(|preset| preset.name() == text)
+        .ok_or_else(|| "known are book, torch".to_owned())
+}
+
+fn sampling(text: &str) -> Result<Sampling, String> {
+    match text {
+        "shuffle" => Ok(Sampling::Shuffle),
+        "replacement" => Ok(Sampling::Replacement),
+        _ => Err("known are shuffle, replacement".to_owned()),
+    }
+}
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    let words: Vec<&str> = text.split(':').collect();
+    let schedule = match words[..] {
+        ["constant"] => Some(Schedule::Constant),
+        ["step", every, gamma] => match (every.parse(), gamma.parse()) {
+            (Ok(every @ 1..), Ok(gamma)) => Some(Schedule::Step { every, gamma }),
+            _ => None,
+        },
+        ["cosine", period, minimum] => match (period.parse(), minimum.parse()) {
+            (Ok(period @ 1..), Ok(minimum)) => Some(Schedule::Cosine { period, minimum }),
+            _ => None,
+        },
+        _ => None,
+    };
+    schedule.ok_or_else(|| "known are constant, step:EPOCHS:FACTOR and cosine:EPOCHS:MINIMUM".to_owned())
+}
+
+fn range(text: &str) -> Result<LogRange, String> {
+    let usage = || "give two positive numbers, the smaller first, as in 1e-6..1e-2".to_owned();
+    let (low, high) = text.split_once("..").ok_or_else(usage)?;
+    let (Ok(low), Ok(high)) = (low.parse(), high.parse()) else { return Err(usage()) };
+    LogRange::new(low, high).map_err(|_| usage())
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parse = || {
+        let (index, of) = text.split_once('/')?;
+        Some((index.parse::<usize>().ok()?, of.parse::<usize>().ok()?))
+    };
+    match parse() {
+        Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index: index - 1, of }),
+        _ => Err("give a share and their number, as in 1/4".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_what_is_known() {
+        assert!(rule("sgdd").is_err_and(|known| known.contains("adamw")));
+        assert!(init("normal:-1").is_err() && init("normal:0.5") == Ok(Init::Normal(0.5)));
+        assert!(range("1..0.1").is_err() && range("1e-6..1e-2").is_ok());
+        assert!(shard("5/4").is_err() && shard("0/4").is_err());
+        assert_eq!(shard("4/4"), Ok(Shard { index: 3, of: 4 }));
+        assert!(dropout_ratio("1").is_err() && positive("0").is_err());
+        assert!(schedule("step:0:0.1").is_err() && schedule("cosine:5:0").is_ok());
+    }
+}

@@ -1,0 +1,24 @@
+//! `groundup evaluate`
+
+use super::Failure;
+use crate::cli::Evaluate;
+use crate::data;
+use serde_json::json;
+use tensor::Exec;
+use train::{Model, accuracy};
+
+/// The accuracy of a saved network.
+pub fn run(options: &Evaluate) -> Result<(), Failure> {
+    let exec = Exec::new(1)?;
+    let mut network = Model::load(exec, &options.model)?.network;
+    let digits = data::find(options.data.as_deref(), super::cores())?;
+    let train = accuracy(exec, &mut network, &digits.mnist.train)?;
+    let test = accuracy(exec, &mut network, &digits.mnist.test)?;
+    if options.json {
+        println!("{}", json!({"data": digits.name, "train_accuracy": train, "test_accuracy": test}));
+    } else {
+        println!("data: {}", digits.origin);
+        println!("train {:.2} %, test {:.2} %", 100.0 * train, 100.0 * test);
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! One file a subcommand.
+
+pub mod chapter;
+pub mod data;
+pub mod evaluate;
+pub mod info;
+pub mod search;
+pub mod train;
+
+use std::fmt;
+
+/// Whatever ends a command, as its message "cause; cure".
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The threads of this machine that a program may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Runs `work` on a rayon pool of `threads`, or right here if that is one.
+pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> Result<R, Failure> {
+    if threads == 1 {
+        return Ok(work());
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    Ok(pool.install(work))
+}

@@ -1,0 +1,78 @@
+//! `groundup search`
+
+use super::{Failure, cores, on_threads};
+use crate::cli::Search;
+use crate::data;
+use crate::progress;
+use serde_json::json;
+use tensor::Exec;
+use train::Length;
+use train::search::{Found, Search as Plan, Trial, validation_split};
+
+/// Samples a search is done on, and the share of them set aside for validation: the chapter's.
+pub const SAMPLES: usize = 500;
+pub const VALIDATION_SHARE: f64 = 0.2;
+
+/// Searches and prints the ranking.
+pub fn run(options: &Search) -> Result<(), Failure> {
+    let jobs = options.jobs.unwrap_or_else(cores);
+    let exec = Exec::new(jobs)?;
+    let digits = data::find(options.data.as_deref(), jobs)?;
+    let (samples, _) = digits.mnist.train.split(SAMPLES);
+    let (train, validation) = validation_split(&samples, VALIDATION_SHARE, options.seed);
+    let mut plan = Plan::book(options.seed);
+    plan.base.length = Length::Epochs(options.epochs);
+    plan.base.architecture.inputs = train.width();
+    plan.learning_rate = options.lr;
+    plan.weight_decay = options.weight_decay;
+    plan.rounds = vec![options.trials; options.rounds];
+    plan.shard = options.shard;
+
+    if !options.json {
+        println!("data: {}: {} to train, {} to validate", digits.origin, train.len(), validation.len());
+    }
+    let bar = progress::bar((options.trials * options.rounds) as u64, "trials");
+    let found = on_threads(jobs, || plan.run(exec, &train, &validation, &|_| bar.inc(1)))??;
+    bar.finish_and_clear();
+    if options.json {
+        let ranking: Vec<usize> = found.ranking().iter().map(|trial| trial.number).collect();
+        let object = json!({"data": digits.name, "seed": options.seed, "trials": trials_json(&found.trials),
+            "ranges": ranges_json(&found), "ranking": ranking});
+        println!("{object}");
+    } else {
+        for (round, [rate, decay]) in found.ranges.iter().enumerate() {
+            let ([a, b], [c, d]) = (rate.bounds(), decay.bounds());
+            println!("round {}: learning rate {a:.2e}..{b:.2e}, weight decay {c:.2e}..{d:.2e}", round + 1);
+        }
+        for (rank, trial) in found.ranking().into_iter().take(20).enumerate() {
+            println!("{}", best_line(rank + 1, trial));
+        }
+    }
+    Ok(())
+}
+
+/// "Best-1 (val acc 0.83) | lr 0.0092, weight decay 3.86e-07", as the chapter prints it.
+pub fn best_line(rank: usize, trial: &Trial) -> String {
+    let Trial { learning_rate, weight_decay, .. } = trial;
+    format!("Best-{rank} (val acc {:.2}) | lr {learning_rate:.3e}, weight decay {weight_decay:.3e}", trial.score())
+}
+
+/// Trials as JSON objects.
+pub fn trials_json(trials: &[Trial]) -> Vec<serde_json::Value> {
+    trials
+        .iter()
+        .map(|trial| {
+            json!({
+                "number": trial.number, "round": trial.round, "learning_rate": trial.learning_rate,
+                "weight_decay": trial.weight_decay, "seed": trial.seed, "score": trial.score(),
+                "validation_accuracy": trial.validation_accuracy, "train_accuracy": trial.train_accuracy,
+            })
+        })
+        .collect()
+}
+
+/// The ranges of the rounds as JSON objects.
+pub fn ranges_json(found: &Found) -> Vec<serde_json::Value> {
+    let pair = |[rate, decay]: &[train::search::LogRange; 2]| json!({"learning_rate": rate.bounds(), "weight_decay": decay.bounds()});
+    found.ranges.iter().map(pair).collect()
+}

@@ -1,0 +1,134 @@
+//! `groundup train`
+
+use super::{Failure, on_threads};
+use crate::cli::Train;
+use crate::data;
+use crate::progress;
+use indicatif::ProgressBar;
+use layers::Architecture;
+use serde_json::json;
+use tensor::Exec;
+use train::{
+    Config, EpochReport, Error, JsonLog, Length, Model, Observer, Quiet, StepReport, Trainer, run as run_training,
+    weights_sha256,
+};
+
+/// Shows the epochs as lines and the steps as a bar.
+struct Screen {
+    bar: ProgressBar,
+}
+
+impl Observer for Screen {
+    fn step(&mut self, report: &StepReport) -> Result<(), Error> {
+        self.bar.set_position(report.step);
+        Ok(())
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), Error> {
+        let EpochReport { epoch, mean_loss, train_accuracy, test_accuracy, .. } = *report;
+        let seconds = report.training_time.as_secs_f64();
+        self.bar.suspend(|| {
+            println!(
+                "epoch {epoch:3}  loss {mean_loss:.4}  train {:.2} %  test {:.2} %  {seconds:.2} s",
+                100.0 * train_accuracy,
+                100.0 * test_accuracy
+            );
+        });
+        Ok(())
+    }
+}
+
+/// Trains a network and reports.
+pub fn run(options: &Train) -> Result<(), Failure> {
+    let exec = Exec::new(options.threads)?;
+    let talk = !options.quiet && !options.json;
+    let digits = data::find(options.data.as_deref(), options.threads)?;
+    let count = options.train_samples.unwrap_or(usize::MAX);
+    let (samples, _) = digits.mnist.train.split(count);
+    let preset = options.preset;
+    let config = Config {
+        architecture: Architecture {
+            inputs: samples.width(),
+            hidden: options.hidden.clone(),
+            classes: 10,
+            activation: options.activation,
+            init: options.init,
+            batch_norm: options.batch_norm.then(|| preset.batch_norm_form()),
+            dropout: options.dropout.map(|ratio| (ratio, preset.dropout_form())),
+        },
+        rule: options.optimizer,
+        learning_rate: options.lr.unwrap_or_else(|| options.optimizer.default_learning_rate()),
+        schedule: options.schedule,
+        weight_decay: options.weight_decay,
+        batch: options.batch_size,
+        length: match (options.steps, options.epochs) {
+            (Some(steps), _) => Length::Steps(steps),
+            (None, epochs) => Length::Epochs(epochs.unwrap_or(5)),
+        },
+        sampling: options.sampling.unwrap_or_else(|| preset.sampling()),
+        preset,
+        seed: options.seed,
+    };
+    let settings = json!({
+        "data": digits.name, "train_samples": samples.len(), "test_samples": digits.mnist.test.len(),
+        "hidden": options.hidden, "activation": options.activation.name(), "init": format!("{:?}", options.init),
+        "batch_norm": options.batch_norm, "dropout": options.dropout, "weight_decay": config.weight_decay,
+        "optimizer": config.rule.name(), "learning_rate": config.learning_rate, "batch_size": config.batch,
+        "preset": preset.name(), "seed": config.seed,
+    });
+    if talk {
+        println!("data: {}", digits.origin);
+        let shape: Vec<String> = std::iter::once(samples.width())
+            .chain(options.hidden.iter().copied())
+            .chain([10])
+            .map(|width| width.to_string())
+            .collect();
+        let (rule, rate) = (config.rule.name(), config.learning_rate);
+        println!("net:  {}, {} at {rate}, on {}", shape.join("-"), rule, exec.isa().name());
+    }
+    let mut trainer = Trainer::new(config, exec, samples.clone())?;
+    let mut log = options.log.as_deref().map(|path| JsonLog::create(path, &settings)).transpose()?;
+    let bar = if options.quiet || options.json {
+        ProgressBar::hidden()
+    } else {
+        progress::bar(trainer.config().steps(samples.len()), "training")
+    };
+    let mut screen = Screen { bar: bar.clone() };
+    let mut quiet = Quiet;
+    let outcome = on_threads(options.threads, || {
+        let mut observers: Vec<&mut dyn Observer> = vec![if talk { &mut screen } else { &mut quiet }];
+        if let Some(log) = &mut log {
+            observers.push(log);
+        }
+        run_training(&mut trainer, &samples, &digits.mnist.test, &mut observers)
+    })??;
+    bar.finish_and_clear();
+
+    let results = json!({
+        "steps": outcome.steps,
+        "seconds": outcome.training_time.as_secs_f64(),
+        "train_loss": outcome.train_loss,
+        "train_accuracy": outcome.train_accuracy,
+        "test_accuracy": outcome.test_accuracy,
+        "weights_sha256": weights_sha256(trainer.network()),
+    });
+    if let Some(log) = log {
+        log.finish(&results)?;
+    }
+    if let Some(path) = &options.save {
+        Model::save(trainer.network(), path)?;
+    }
+    if options.json {
+        println!("{results}");
+    } else if talk {
+        let rate = outcome.training_time.as_secs_f64() * 1e3 / outcome.steps.max(1) as f64;
+        println!(
+            "{} steps, {rate:.3} ms each: loss {:.4}, train {:.2} %, test {:.2} %",
+            outcome.steps,
+            outcome.train_loss,
+            100.0 * outcome.train_accuracy,
+            100.0 * outcome.test_accuracy
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What the two comparisons by loss share: the same network trained several ways, the loss of each step's batch after its
+//! update, and the test accuracy at the end.
+
+use super::Context;
+use crate::figure::{Axis, Figure, Mark, Panel};
+use crate::statistics::{mean, plus_minus, rounded, smooth, spread};
+use serde_json::{Value, json};
+use train::{Config, Error, Trainer};
+
+/// Steps of a run.
+pub const STEPS: u64 = 2000;
+/// Samples of a batch.
+pub const BATCH: usize = 128;
+/// Hidden layers.
+pub const HIDDEN: [usize; 4] = [100; 4];
+
+/// One way of training, by name.
+pub struct Variant {
+    pub key: &'static str,
+    pub name: &'static str,
+    /// The settings for a seed.
+    pub config: fn(u64) -> Config,
+}
+
+struct Curve {
+    loss: Vec<f64>,
+    test_accuracy: f64,
+}
+
+/// The results: numbers, table, figure.
+pub struct Curves {
+    pub results: Value,
+    pub table: Vec<Vec<String>>,
+    pub figure: Figure,
+    pub headline: String,
+}
+
+/// Trains every variant with every seed.
+pub fn compare(
+    context: &Context<'_>,
+    name: &str,
+    title: &str,
+    description: &str,
+    variants: &[Variant],
+) -> Result<Curves, Error> {
+    let jobs: Vec<(usize, u64)> =
+        (0..variants.len()).flat_map(|variant| context.seeds().map(move |seed| (variant, seed))).collect();
+    let curves = context.jobs(name, STEPS, &jobs, |&(variant, seed), exec, bar| {
+        let mut config = (variants[variant].config)(seed);
+        config.architecture.inputs = context.digits.mnist.train.width();
+        let mut trainer = Trainer::new(config, exec, context.digits.mnist.train.clone())?;
+        let mut loss = Vec::with_capacity(STEPS as usize);
+        for _ in 0..STEPS {
+            trainer.step()?;
+            loss.push(trainer.loss_after()?);
+            bar.inc(1);
+        }
+        Ok(Curve { loss, test_accuracy: trainer.accuracy(&context.digits.mnist.test)? })
+    })?;
+
+    let mut results = json!({});
+    let mut table =
+        vec![["", "loss around step 100", "around 500", "last 100", "test accuracy"].map(str::to_owned).to_vec()];
+    let mut marks = Vec::new();
+    let mut lines = Vec::new();
+    let mut headline = Vec::new();
+    for (i, (variant, curves)) in variants.iter().zip(curves.chunks(context.runs as usize)).enumerate() {
+        let window =
+            |from: usize, to: usize| -> Vec<f64> { curves.iter().map(|curve| mean(&curve.loss[from..to])).collect() };
+        let (around_100, around_500) = (window(90, 110), window(480, 520));
+        let last = window(STEPS as usize - 100, STEPS as usize);
+        let accuracy: Vec<f64> = curves.iter().map(|curve| curve.test_accuracy).collect();
+        results[variant.key] = json!({
+            "loss100": around_100,
+            "loss500": around_500,
+            "last100": last,
+            "test_accuracy": accuracy,
+            "loss": curves
+                .iter()
+                .map(|curve| curve.loss.iter().map(|&loss| rounded(loss, 5)).collect::<Vec<_>>())
+                .collect::<Vec<_>>(),
+        });
+        table.push(vec![
+            variant.name.to_owned(),
+            plus_minus(&around_100, 3),
+            plus_minus(&around_500, 3),
+            plus_minus(&last, 3),
+            plus_minus(&accuracy, 4),
+        ]);
+        headline.push(format!("{} {:.3}", variant.name, mean(&last)));
+        let smoothed: Vec<Vec<[f64; 2]>> = curves.iter().map(|curve| smooth(&curve.loss, 10)).collect();
+        let heights: Vec<Vec<f64>> =
+            smoothed.iter().map(|curve| curve.iter().map(|point| point[1]).collect()).collect();
+        let spread = spread(&heights.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let at = |point: usize| smoothed[0][point][0];
+        marks.push(Mark::Band {
+            series: i,
+            points: spread.iter().enumerate().map(|(p, &[_, low, high])| [at(p), low, high]).collect(),
+        });
+        lines.push(Mark::Line {
+            series: i,
+            points: spread.iter().enumerate().map(|(p, &[mean, ..])| [at(p), mean]).collect(),
+            dashed: false,
+        });
+    }
+    marks.extend(lines);
+    let figure = Figure {
+        title: format!("{title} ({})", context.digits.name),
+        description: description.to_owned(),
+        legend: variants.iter().map(|variant| variant.name.to_owned()).collect(),
+        columns: 1,
+        panel_size: [720.0, 360.0],
+        panels: vec![Panel {
+            title: "training loss, mean of 10 steps; band: least and greatest of the runs".to_owned(),
+            x: Axis::linear("step", 0.0, STEPS as f64),
+            y: Axis::log("loss", 0.01, 4.0),
+            marks,
+        }],
+    };
+    Ok(Curves { results, table, figure, headline: format!("last loss: {}", headline.join(", ")) })
+}

@@ -1,0 +1,109 @@
+//! What the two experiments on overfitting share: 300 training images, a network far too large for them, and accuracy on
+//! training and test images after each epoch.
+
+use super::Context;
+use crate::figure::{Axis, Figure, Mark, Panel};
+use crate::statistics::{mean, plus_minus, spread};
+use optim::Rule;
+use serde_json::{Value, json};
+use train::{Config, Error, Length, Trainer};
+
+/// Training images.
+pub const SAMPLES: usize = 300;
+/// Hidden layers.
+pub const HIDDEN: [usize; 6] = [100; 6];
+/// Steps of an epoch: 300 images in batches of 100.
+const PER_EPOCH: u64 = 3;
+
+/// One way of training, by name.
+pub struct Variant {
+    pub key: &'static str,
+    pub name: &'static str,
+    /// Changes the common settings.
+    pub change: fn(&mut Config),
+}
+
+/// The results: numbers, table, figure.
+pub struct Curves {
+    pub results: Value,
+    pub table: Vec<Vec<String>>,
+    pub figure: Figure,
+    pub headline: String,
+}
+
+/// Trains each variant for so many epochs with every seed.
+pub fn compare(
+    context: &Context<'_>,
+    name: &str,
+    title: &str,
+    epochs: u64,
+    variants: &[Variant],
+) -> Result<Curves, Error> {
+    let (samples, _) = context.digits.mnist.train.split(SAMPLES);
+    let jobs: Vec<(usize, u64)> =
+        (0..variants.len()).flat_map(|variant| context.seeds().map(move |seed| (variant, seed))).collect();
+    let curves = context.jobs(name, epochs, &jobs, |&(variant, seed), exec, bar| {
+        // As the chapter does it, an epoch is evaluated after its first step.
+        let steps = (epochs - 1) * PER_EPOCH + 1;
+        let mut config = Config::book(&HIDDEN, Rule::SGD, Length::Steps(steps), seed);
+        config.architecture.inputs = samples.width();
+        (variants[variant].change)(&mut config);
+        let mut trainer = Trainer::new(config, exec, samples.clone())?;
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for step in 0..steps {
+            trainer.step()?;
+            if step % PER_EPOCH == 0 {
+                train.push(trainer.accuracy(&samples)?);
+                test.push(trainer.accuracy(&context.digits.mnist.test)?);
+                bar.inc(1);
+            }
+        }
+        Ok([train, test])
+    })?;
+
+    let mut results = json!({});
+    let mut table = vec![["", "accuracy on the 300", "on the test images", "gap"].map(str::to_owned).to_vec()];
+    let mut panels = Vec::new();
+    let mut headline = Vec::new();
+    for (variant, curves) in variants.iter().zip(curves.chunks(context.runs as usize)) {
+        let finals = |set: usize| curves.iter().map(|curve| curve[set][curve[set].len() - 1]).collect::<Vec<f64>>();
+        let (train, test) = (finals(0), finals(1));
+        let gap: Vec<f64> = train.iter().zip(&test).map(|(train, test)| train - test).collect();
+        results[variant.key] = json!({
+            "train_accuracy": train, "test_accuracy": test,
+            "train_curves": curves.iter().map(|curve| &curve[0]).collect::<Vec<_>>(),
+            "test_curves": curves.iter().map(|curve| &curve[1]).collect::<Vec<_>>(),
+        });
+        table.push(vec![variant.name.to_owned(), plus_minus(&train, 3), plus_minus(&test, 3), plus_minus(&gap, 3)]);
+        headline.push(format!("{}: {:.3} / {:.3}", variant.name, mean(&train), mean(&test)));
+        let mut marks = Vec::new();
+        for set in [0, 1] {
+            let spread = spread(&curves.iter().map(|curve| curve[set].as_slice()).collect::<Vec<_>>());
+            marks.push(Mark::Band {
+                series: set,
+                points: spread.iter().enumerate().map(|(e, &[_, low, high])| [e as f64, low, high]).collect(),
+            });
+            marks.push(Mark::Line {
+                series: set,
+                points: spread.iter().enumerate().map(|(e, &[mean, ..])| [e as f64, mean]).collect(),
+                dashed: set == 1,
+            });
+        }
+        panels.push(Panel {
+            title: variant.name.to_owned(),
+            x: Axis::linear("epoch", 0.0, (epochs - 1) as f64),
+            y: Axis::linear("accuracy", 0.0, 1.0),
+            marks,
+        });
+    }
+    let figure = Figure {
+        title: format!("{title} ({})", context.digits.name),
+        description: "Accuracy on training and test images by epoch, side by side.".to_owned(),
+        legend: vec!["training images".to_owned(), "test images".to_owned()],
+        columns: 2,
+        panel_size: [370.0, 260.0],
+        panels,
+    };
+    let headline = format!("train / test {}", headline.join(", "));
+    Ok(Curves { results, table, figure, headline })
+}

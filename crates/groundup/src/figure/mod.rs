@@ -1,0 +1,14 @@
+//! Figures as SVG, written by hand: the same numbers give the same bytes.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `svg.rs` | elements, attributes, numbers, escaping |
+//! | `axis.rs` | scales and their ticks |
+//! | `chart.rs` | panels in a grid: lines with bands, points, bars, a legend |
+
+mod axis;
+mod chart;
+mod svg;
+
+pub use axis::Axis;
+pub use chart::{Figure, Mark, Panel};

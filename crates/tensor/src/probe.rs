@@ -1,0 +1,119 @@
+//! What this machine can do: the fused multiply-add peak and the memory bandwidth that kernels are measured against.
+//!
+//! The peak is what a loop of nothing but independent fused multiply-adds in registers reaches: 12 chains of vectors, enough
+//! to hide the latency on every ISA and few enough to stay in registers. The bandwidth is that of a copy, counting bytes read
+//! plus bytes written. Both are the best of several tries, since noise only ever slows a loop down.
+
+use crate::array::AlignedBuf;
+use crate::exec::Exec;
+use crate::isa::{Isa, LANES, Op};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Vectors in flight: 12 `zmm`, or 12 of the 16 `ymm` (six vectors of two).
+const CHAINS: usize = 6;
+
+struct Fma {
+    rounds: usize,
+    start: f32,
+}
+
+impl Op for Fma {
+    type Output = f32;
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> f32 {
+        let factor = isa.splat(self.start);
+        let mut low = [isa.splat(0.5); CHAINS];
+        let mut high = [isa.splat(0.25); CHAINS];
+        // Two groups that AVX-512 runs together and AVX2, with half the registers, one after the other.
+        if I::NAME == "avx512" {
+            for _ in 0..self.rounds {
+                for chain in low.iter_mut().chain(&mut high) {
+                    *chain = isa.fma(*chain, factor, factor);
+                }
+            }
+        } else {
+            for group in [&mut low, &mut high] {
+                for _ in 0..self.rounds {
+                    for chain in group.iter_mut() {
+                        *chain = isa.fma(*chain, factor, factor);
+                    }
+                }
+            }
+        }
+        low.into_iter().chain(high).map(|chain| isa.sum(chain)).sum()
+    }
+}
+
+/// Floating-point operations a second of one thread (a fused multiply-add counts as two). Takes about 0.1 s.
+pub fn fma_peak(exec: Exec) -> f64 {
+    let flops = |rounds: usize| (2 * 2 * CHAINS * LANES * rounds) as f64;
+    let mut rounds = 1_000;
+    loop {
+        let time = best_of(3, || exec.run(Fma { rounds, start: black_box(0.75) }));
+        if time > 2e-3 {
+            return flops(rounds) / best_of(9, || exec.run(Fma { rounds, start: black_box(0.75) })).min(time);
+        }
+        rounds *= 2;
+    }
+}
+
+struct Copy<'a>(&'a [f32], &'a mut [f32]);
+
+impl Op for Copy<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let (from, to) = (self.0.as_chunks::<LANES>().0, self.1.as_chunks_mut::<LANES>().0);
+        for (from, to) in from.iter().zip(to) {
+            isa.store(isa.load(from), to);
+        }
+    }
+}
+
+/// Bytes a second (read plus written) of a copy by one thread, when source and copy together take `bytes`.
+pub fn copy_bandwidth(exec: Exec, bytes: usize) -> f64 {
+    let len = (bytes / 2 / size_of::<f32>()).next_multiple_of(LANES).max(LANES);
+    let (from, mut to) = (AlignedBuf::<f32>::zeroed(len), AlignedBuf::<f32>::zeroed(len));
+    // Touch both, then repeat until a try is long enough for the clock.
+    let repeats = (8_usize << 20).div_ceil(2 * len * size_of::<f32>());
+    let mut copy = || {
+        for _ in 0..repeats {
+            exec.run(Copy(black_box(&from), black_box(&mut to)));
+        }
+    };
+    copy();
+    (2 * len * size_of::<f32>() * repeats) as f64 / best_of(7, &mut copy)
+}
+
+/// The least time of several calls, in seconds.
+fn best_of<R>(tries: usize, mut call: impl FnMut() -> R) -> f64 {
+    (0..tries)
+        .map(|_| {
+            let start = Instant::now();
+            black_box(call());
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// Sizes in bytes of the caches of this machine's first core, as the system reports them: L1 data, L2, L3. Empty where it
+/// does not say.
+pub fn cache_sizes() -> Vec<(String, usize)> {
+    let folder = std::path::Path::new("/sys/devices/system/cpu/cpu0/cache");
+    let read = |index: usize, name: &str| std::fs::read_to_string(folder.join(format!("index{index}/{name}"))).ok();
+    (0..8)
+        .filter_map(|index| {
+            let (level, kind, size) = (read(index, "level")?, read(index, "type")?, read(index, "size")?);
+            let size = size.trim();
+            let (digits, unit) = size.split_at(size.find(|c: char| !c.is_ascii_digit()).unwrap_or(size.len()));
+            let unit = match unit {
+                "K" => 1 << 10,
+                "M" => 1 << 20,
+                _ => 1,
+            };
+            let bytes = digits.parse::<usize>().ok()? * unit;
+            (kind.trim() != "Instruction").then(|| (format!("L{}", level.trim()), bytes))
+        })
+        .collect()
+}
