@@ -81,9 +81,9 @@ pub struct Train {
     /// A folder with the four MNIST files, or "synthetic" [default: MNIST_DIR, data/mnist, else synthetic].
     #[arg(long, value_name = "DIR|synthetic")]
     pub data: Option<String>,
-    /// Units of the hidden layers.
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_value = "100,100,100,100", value_parser = positive)]
-    pub hidden: Vec<usize>,
+    /// Units of the hidden layers, or "none" for a linear classifier.
+    #[arg(long, value_name = "N,N,…|none", default_value = "100,100,100,100", value_parser = widths)]
+    pub hidden: Widths,
     /// After each hidden layer.
     #[arg(long, value_name = "NAME", default_value = "relu", value_parser = activation)]
     pub activation: Activation,
@@ -223,6 +223,18 @@ pub enum Data {
     },
 }
 
+/// The widths of hidden layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widths(pub Vec<usize>);
+
+fn widths(text: &str) -> Result<Widths, String> {
+    if text == "none" {
+        return Ok(Widths(Vec::new()));
+    }
+    let usage = |_| "give widths of 1 or more, as in 100,100, or none".to_owned();
+    text.split(',').map(positive).collect::<Result<_, _>>().map(Widths).map_err(usage)
+}
+
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(number) if number > 0 => Ok(number),
@@ -336,6 +348,7 @@ mod tests {
         assert!(rule("sgdd").is_err_and(|known| known.contains("adamw")));
         assert!(init("normal:-1").is_err() && init("normal:0.5") == Ok(Init::Normal(0.5)));
         assert!(range("1..0.1").is_err() && range("1e-6..1e-2").is_ok());
+        assert!(widths("100,0").is_err() && widths("").is_err() && widths("none") == Ok(Widths(Vec::new())));
         assert!(shard("5/4").is_err() && shard("0/4").is_err());
         assert_eq!(shard("4/4"), Ok(Shard { index: 3, of: 4 }));
         assert!(dropout_ratio("1").is_err() && positive("0").is_err());

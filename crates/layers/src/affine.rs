@@ -95,6 +95,8 @@ impl Layer for Affine {
     }
 
     fn forward(&mut self, exec: Exec, _: Pass, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) -> Result<(), ShapeError> {
+        expect_shape("affine", "X", x.shape(), [x.rows(), self.weight.shape()[0]])?;
+        expect_shape("affine", "Y", y.shape(), [x.rows(), self.outputs()])?;
         let bias = self.bias.as_slice();
         let epilogue = if self.relu { Epilogue::BiasRelu(bias) } else { Epilogue::Bias(bias) };
         Gemm::new(x, self.weight.view(), y).epilogue(epilogue).run(exec)
@@ -108,7 +110,11 @@ impl Layer for Affine {
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
+        expect_shape("affine", "X", x.shape(), [x.rows(), self.weight.shape()[0]])?;
         expect_shape("affine", "dY", dy.shape(), [x.rows(), self.outputs()])?;
+        if let Some(dx) = &dx {
+            expect_shape("affine", "dX", dx.shape(), x.shape())?;
+        }
         if !self.relu {
             self.backward_of(exec, x, dy)?;
             return dx.map_or(Ok(()), |dx| Gemm::new(dy, self.weight.view().t(), dx).run(exec));

@@ -1,13 +1,13 @@
 //! Dropout (chapter 6.4.3; Srivastava et al. 2014).
 //!
 //! ```text
-//! keep where u > ratio, u uniform in [0, 1)
+//! keep where u ≥ ratio, u uniform in [0, 1)
 //! Book:   training y = x where kept, else 0              inference y = x·(1 − ratio)
 //! Torch:  training y = x/(1 − ratio) where kept, else 0  inference y = x
 //! backward: the same mask and factor on dY
 //! ```
 //!
-//! Plain: `if rng.uniform(i) > ratio { x } else { 0.0 }`.
+//! Plain: `if rng.uniform(i) >= ratio { x } else { 0.0 }`. (The book has `>`; with ≥ a ratio of 0 keeps everything.)
 //!
 //! The mask is not stored. u of an element is a function of (seed, layer, step, element) by a counter-based generator
 //! (`tensor/src/vec/random.rs`), so backward makes it again: a dozen integer operations a vector against a buffer
@@ -51,7 +51,7 @@ impl Dropout {
 
     /// Whether the element is kept at a step: the plain version of the mask.
     pub fn keeps(&self, step: u64, row: usize, column: usize) -> bool {
-        self.stream(step).uniform((row * self.width + column) as u32) > self.ratio
+        self.stream(step).uniform((row * self.width + column) as u32) >= self.ratio
     }
 
     fn stream(&self, step: u64) -> LaneRng {
@@ -85,7 +85,7 @@ impl Op for Mask<'_> {
         for (i, (x, y)) in self.x.row_iter().zip(self.y.into_row_iter()).enumerate() {
             let mut at = (i as u32).wrapping_mul(width);
             for (x, y) in x.chunks(LANES).zip(y.chunks_mut(LANES)) {
-                let keep = isa.lt(ratio, uniform_lanes(isa, self.stream, at));
+                let keep = isa.le(ratio, uniform_lanes(isa, self.stream, at));
                 at = at.wrapping_add(LANES as u32);
                 isa.store_part(isa.select(keep, isa.mul(scale, isa.load_part(x)), zero), y);
             }

@@ -49,7 +49,11 @@ impl Init {
 
     /// Draws `weights` (I×O, row-major, of shape `[fan_in, fan_out]`) from the stream. Cost: one 64-bit draw for two
     /// uniforms of 24 bits.
+    ///
+    /// # Panics
+    /// If there are not fan_in·fan_out weights.
     pub fn fill(self, exec: Exec, rng: &mut Xoshiro256PlusPlus, shape: [usize; 2], weights: &mut [f32]) {
+        assert_eq!(weights.len(), shape[0] * shape[1], "weights of shape {shape:?}");
         let std = self.std(shape[0], shape[1]);
         match self {
             Self::Zeros => weights.fill(0.0),

@@ -65,7 +65,8 @@ pub struct Statistic<'a> {
 ///
 /// Shapes: X is B×I, Y and dY are B×O, dX is B×I, for any B up to what was reserved. The pair of calls for one batch is
 /// `forward(Training)` then `backward`, with the same X and the Y that came out; whatever else backward needs the layer
-/// keeps. Neither call allocates once `reserve` has been called for the batch.
+/// keeps. Neither call allocates once `reserve` has been called for the batch. Rows may lie apart, but the elements of a row
+/// must be adjacent; a layer other than affine panics where they are not.
 pub trait Layer: Send {
     /// The kind of layer, for messages and tables.
     fn kind(&self) -> &'static str;

@@ -45,6 +45,8 @@ pub struct Network {
     gradients: [Vec<f32>; 2],
     loss: SoftmaxLoss,
     batch: usize,
+    /// Rows of the last forward pass.
+    rows: usize,
 }
 
 impl Network {
@@ -82,7 +84,7 @@ impl Network {
         let widest = layers.iter().map(|layer| layer.outputs()).max().unwrap_or(0);
         let loss = SoftmaxLoss::new(architecture.classes, batch);
         let gradients = [0, 1].map(|_| vec![0.0; batch * widest]);
-        Self { architecture, layers, activations, gradients, loss, batch }
+        Self { architecture, layers, activations, gradients, loss, batch, rows: 0 }
     }
 
     /// What the network is made of.
@@ -116,10 +118,11 @@ impl Network {
     /// The logits (B×classes) of a batch (B×inputs).
     ///
     /// # Errors
-    /// If the batch is larger than reserved or has another width.
+    /// If the batch is empty, larger than reserved, or has another width.
     pub fn forward(&mut self, exec: Exec, pass: Pass, x: View<'_, f32, 2>) -> Result<View<'_, f32, 2>, ShapeError> {
         let rows = x.rows();
-        expect_shape("network", "the batch", x.shape(), [rows.min(self.batch), self.architecture.inputs])?;
+        expect_shape("network", "the batch", x.shape(), [rows.clamp(1, self.batch), self.architecture.inputs])?;
+        self.rows = rows;
         for (i, layer) in self.layers.iter_mut().enumerate() {
             let (before, after) = self.activations.split_at_mut(i);
             let input = before.last().map_or(x, |input| input.head(rows));
@@ -171,7 +174,7 @@ impl Network {
     /// # Errors
     /// If the labels are not one a row of that pass.
     pub fn loss(&mut self, exec: Exec, labels: &[u8]) -> Result<f32, ShapeError> {
-        let logits = self.activations[self.layers.len() - 1].head(labels.len());
+        let logits = self.activations[self.layers.len() - 1].head(self.rows);
         let scratch = ViewMut::new(&mut self.gradients[0], logits.shape())?;
         self.loss.forward_backward(exec, logits, labels, scratch)
     }

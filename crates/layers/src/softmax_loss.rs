@@ -35,7 +35,7 @@ impl SoftmaxLoss {
     /// The mean loss of a batch of logits (B×C), and its gradient with respect to them. Cost: one pass and B·C exponentials.
     ///
     /// # Errors
-    /// If a shape does not fit, or B is larger than what was reserved.
+    /// If a shape does not fit, or B is 0 or larger than what was reserved.
     ///
     /// # Panics
     /// If a label is not a class.
@@ -50,7 +50,7 @@ impl SoftmaxLoss {
         expect_shape("softmax_loss", "the logits", logits.shape(), [batch, self.classes])?;
         expect_shape("softmax_loss", "the labels", [labels.len(), 1], [batch, 1])?;
         expect_shape("softmax_loss", "the gradient", d_logits.shape(), logits.shape())?;
-        expect_shape("softmax_loss", "the batch", [batch, 1], [batch.min(self.sums.len()), 1])?;
+        expect_shape("softmax_loss", "the batch", [batch, 1], [batch.min(self.sums.len()).max(1), 1])?;
         if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= self.classes) {
             panic!("label {label} of {} classes", self.classes);
         }
@@ -106,8 +106,8 @@ impl Op for Rows<'_> {
     }
 }
 
-/// The class of the greatest logit: the first of equals, and class 0 if the row is not a number (as NumPy's `argmax` has
-/// it for a diverged net).
+/// The class of the greatest logit: the first of equals, or the first that is NaN if any is (as NumPy's `argmax` has it: a
+/// diverged net, all NaN, predicts class 0).
 pub fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (class, &x) in logits.iter().enumerate() {

@@ -23,12 +23,19 @@ impl Dataset {
     /// If there are no images or no pixels, their number is not that of the labels, or a label is above 9.
     pub fn new(pixels: Vec<u8>, labels: Vec<u8>, rows: usize, columns: usize) -> Result<Self, Fault> {
         let inconsistent = |what: String| Err(Fault::Inconsistent { what });
-        if labels.is_empty() || rows * columns == 0 {
-            return inconsistent(format!("{} images of {rows}x{columns} pixels; there must be some", labels.len()));
+        if labels.is_empty() || rows == 0 || columns == 0 {
+            return inconsistent(format!(
+                "{} labels, images of {rows}x{columns} pixels; there must be some",
+                labels.len()
+            ));
         }
-        if pixels.len() != labels.len() * rows * columns {
-            let images = pixels.len() / (rows * columns);
-            return inconsistent(format!("{images} images but {} labels; there must be one each", labels.len()));
+        let needed = rows.checked_mul(columns).and_then(|width| width.checked_mul(labels.len()));
+        if needed != Some(pixels.len()) {
+            return inconsistent(format!(
+                "{} bytes of pixels, but {} labels for images of {rows}x{columns}; there must be an image a label",
+                pixels.len(),
+                labels.len()
+            ));
         }
         if let Some(index) = labels.iter().position(|&label| label > 9) {
             return Err(Fault::Label { label: labels[index], index });
@@ -57,7 +64,9 @@ impl Dataset {
                 return Err((true, Fault::Kind { found, wanted: "u8 labels of rank 1" }));
             }
         };
-        Self::new(pixels, labels, rows, columns).map_err(|fault| (matches!(fault, Fault::Label { .. }), fault))
+        let no_labels = labels.is_empty() && !pixels.is_empty();
+        Self::new(pixels, labels, rows, columns)
+            .map_err(|fault| (no_labels || matches!(fault, Fault::Label { .. }), fault))
     }
 
     /// Number of images.

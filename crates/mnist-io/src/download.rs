@@ -3,7 +3,7 @@
 //! Plain HTTP on purpose: what is trusted is not the connection but the SHA-256 of the published files, which is compiled
 //! in, so no TLS library (and no C compiler) is needed. A file that does not match is never put in its place.
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, io_error};
 use crate::file::{HashingWriter, sha256_of_file, write_atomically};
 use crate::mnist::PublishedFile;
 use std::io::{self, Read, Write};
@@ -30,7 +30,7 @@ pub enum Outcome {
 /// called as bytes arrive (`total` is 0 where the mirror does not say).
 ///
 /// # Errors
-/// If no mirror gives the published file; nothing is left in `dir` then.
+/// If no mirror gives the published file; `dir` is then as it was.
 pub fn fetch(
     file: &PublishedFile,
     dir: &Path,
@@ -42,6 +42,8 @@ pub fn fetch(
     if path.is_file() && sha256_of_file(&path)? == file.sha256 {
         return Ok(Outcome::Present);
     }
+    // What is wrong here is not a mirror's fault.
+    std::fs::create_dir_all(dir).map_err(io_error(dir))?;
     let mut reasons = Vec::new();
     for mirror in mirrors {
         let url = format!("{mirror}{name}");

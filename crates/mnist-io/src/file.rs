@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a file so that it is never there half: `write` fills a temporary file in the same folder, which is flushed to
 /// disk and renamed. The folder is made if need be. If anything fails, the temporary file is removed and what stood in
@@ -17,7 +18,9 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
     fs::create_dir_all(folder).map_err(io_error(folder))?;
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.part", std::process::id()));
+    // One name a call, so that two threads (or processes) that write the same file do not meet.
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    name.push(format!(".{}.{}.part", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
     let temporary = folder.join(name);
     let written = (|| {
         let mut writer = BufWriter::new(File::create(&temporary)?);

@@ -140,11 +140,9 @@ impl Idx {
         if !bytes.starts_with(&[0x1f, 0x8b]) {
             return Self::from_reader(bytes, bytes.len() as u64);
         }
-        let gzip = |error: io::Error| Fault::Gzip { what: error.to_string() };
         let mut decoder = GzDecoder::new(bytes);
+        // It reads to the end, looking for bytes too many: that makes the decoder check the CRC and the length in the trailer.
         let idx = Self::from_reader(&mut decoder, (bytes.len() as u64).saturating_mul(MAX_EXPANSION))?;
-        // Reading on to the end makes the decoder check the CRC and the length in the trailer.
-        io::copy(&mut decoder, &mut io::sink()).map_err(gzip)?;
         match decoder.into_inner() {
             [] => Ok(idx),
             rest => Err(Fault::Gzip { what: format!("{} bytes after its end", rest.len()) }),
@@ -200,7 +198,11 @@ impl Idx {
     /// # Errors
     /// What the stream says; or if the shape is not that of the elements, or has more than 255 axes.
     pub fn write_to(&self, to: &mut dyn Write) -> io::Result<()> {
-        let count = self.shape.iter().try_fold(1_usize, |count, &len| count.checked_mul(len as usize));
+        let count = if self.shape.contains(&0) {
+            Some(0)
+        } else {
+            self.shape.iter().try_fold(1_usize, |count, &len| count.checked_mul(len as usize))
+        };
         let rank = u8::try_from(self.shape.len()).ok();
         let (Some(rank), true) = (rank, count == Some(self.elements.len())) else {
             let what = format!("an IDX array of shape {:?} with {} elements", self.shape, self.elements.len());
@@ -229,7 +231,7 @@ impl Idx {
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         write_atomically(path, |file| {
             if path.extension().is_some_and(|extension| extension == "gz") {
-                let mut encoder = GzBuilder::new().mtime(0).write(file, Compression::default());
+                let mut encoder = GzBuilder::new().mtime(0).write(file, Compression::fast());
                 self.write_to(&mut encoder)?;
                 encoder.finish().map(drop)
             } else {

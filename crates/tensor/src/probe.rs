@@ -1,7 +1,7 @@
 //! What this machine can do: the fused multiply-add peak and the memory bandwidth that kernels are measured against.
 //!
-//! The peak is what a loop of nothing but independent fused multiply-adds in registers reaches: 12 chains of vectors, enough
-//! to hide the latency on every ISA and few enough to stay in registers. The bandwidth is that of a copy, counting bytes read
+//! The peak is what a loop of nothing but independent fused multiply-adds in registers reaches: twelve chains of registers,
+//! enough to hide the latency and few enough to stay in registers on every ISA. The bandwidth is that of a copy, counting bytes read
 //! plus bytes written. Both are the best of several tries, since noise only ever slows a loop down.
 
 use crate::array::AlignedBuf;
@@ -10,8 +10,8 @@ use crate::isa::{Isa, LANES, Op};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Vectors in flight: 12 `zmm`, or 12 of the 16 `ymm` (six vectors of two).
-const CHAINS: usize = 6;
+/// Vectors in flight: twelve `zmm`, or, where a vector is a pair of `ymm`, six at a time.
+const CHAINS: usize = 12;
 
 struct Fma {
     rounds: usize,
@@ -22,32 +22,28 @@ impl Op for Fma {
     type Output = f32;
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) -> f32 {
-        let factor = isa.splat(self.start);
-        let mut low = [isa.splat(0.5); CHAINS];
-        let mut high = [isa.splat(0.25); CHAINS];
-        // Two groups that AVX-512 runs together and AVX2, with half the registers, one after the other.
-        if I::NAME == "avx512" {
-            for _ in 0..self.rounds {
-                for chain in low.iter_mut().chain(&mut high) {
+        #[inline(always)]
+        fn chains<I: Isa, const N: usize>(isa: I, rounds: usize, factor: I::F) -> f32 {
+            let mut chains = [factor; N];
+            for _ in 0..rounds {
+                for chain in &mut chains {
                     *chain = isa.fma(*chain, factor, factor);
                 }
             }
-        } else {
-            for group in [&mut low, &mut high] {
-                for _ in 0..self.rounds {
-                    for chain in group.iter_mut() {
-                        *chain = isa.fma(*chain, factor, factor);
-                    }
-                }
-            }
+            chains.into_iter().map(|chain| isa.sum(chain)).sum()
         }
-        low.into_iter().chain(high).map(|chain| isa.sum(chain)).sum()
+        let factor = isa.splat(self.start);
+        if I::NAME == "avx512" {
+            chains::<I, CHAINS>(isa, self.rounds, factor)
+        } else {
+            chains::<I, { CHAINS / 2 }>(isa, 2 * self.rounds, factor)
+        }
     }
 }
 
 /// Floating-point operations a second of one thread (a fused multiply-add counts as two). Takes about 0.1 s.
 pub fn fma_peak(exec: Exec) -> f64 {
-    let flops = |rounds: usize| (2 * 2 * CHAINS * LANES * rounds) as f64;
+    let flops = |rounds: usize| (2 * CHAINS * LANES * rounds) as f64;
     let mut rounds = 1_000;
     loop {
         let time = best_of(3, || exec.run(Fma { rounds, start: black_box(0.75) }));

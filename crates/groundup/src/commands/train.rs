@@ -49,7 +49,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     let config = Config {
         architecture: Architecture {
             inputs: samples.width(),
-            hidden: options.hidden.clone(),
+            hidden: options.hidden.0.clone(),
             classes: 10,
             activation: options.activation,
             init: options.init,
@@ -71,7 +71,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     };
     let settings = json!({
         "data": digits.name, "train_samples": samples.len(), "test_samples": digits.mnist.test.len(),
-        "hidden": options.hidden, "activation": options.activation.name(), "init": format!("{:?}", options.init),
+        "hidden": options.hidden.0, "activation": options.activation.name(), "init": format!("{:?}", options.init),
         "batch_norm": options.batch_norm, "dropout": options.dropout, "weight_decay": config.weight_decay,
         "optimizer": config.rule.name(), "learning_rate": config.learning_rate, "batch_size": config.batch,
         "preset": preset.name(), "seed": config.seed,
@@ -79,7 +79,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     if talk {
         println!("data: {}", digits.origin);
         let shape: Vec<String> = std::iter::once(samples.width())
-            .chain(options.hidden.iter().copied())
+            .chain(options.hidden.0.iter().copied())
             .chain([10])
             .map(|width| width.to_string())
             .collect();

@@ -23,7 +23,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         name: "dropout",
         title: "Dropout narrows the gap",
         section: "6.4.3",
-        equation: "training: y = x where u > ratio, else 0;  inference: y = x·(1 − ratio)",
+        equation: "training: y = x where u ≥ ratio, else 0;  inference: y = x·(1 − ratio)",
         lesson: "Training is slower and does not reach 100 %; the gap between training and test images is narrower.",
         source: "crates/groundup/src/experiments/dropout.rs",
     }

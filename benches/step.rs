@@ -1,0 +1,53 @@
+//! The whole training step: draw and gather a mini-batch, forward, loss, backward, update. Throughput is in samples.
+//!
+//! | workload | network | batch | rule |
+//! |---|---|---|---|
+//! | A | 784-100×4-10 | 128 | SGD |
+//! | B | the same | 128 | Adam |
+//! | C | 784-100×5-10, batch norm | 100 | SGD |
+//! | D | 784-1024×3-10 | 512 | Adam |
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use groundup_benches::{criterion, execs};
+use mnist_io::synthetic::Synthetic;
+use optim::Rule;
+use train::{Config, Length, Preset, Trainer};
+
+fn workload(hidden: &[usize], batch: usize, rule: Rule, batch_norm: bool) -> Config {
+    let mut config = Config { batch, ..Config::book(hidden, rule, Length::Steps(u64::MAX), 1) };
+    config.architecture.batch_norm = batch_norm.then(|| Preset::Book.batch_norm_form());
+    config
+}
+
+fn benches(c: &mut Criterion) {
+    let digits = Synthetic { train: 10_000, test: 1000, seed: 1 }.generate(2).expect("there are images");
+    let workloads = [
+        ("A", workload(&[100; 4], 128, Rule::SGD, false)),
+        ("B", workload(&[100; 4], 128, Rule::ADAM, false)),
+        ("C", workload(&[100; 5], 100, Rule::SGD, true)),
+        ("D", workload(&[1024; 3], 512, Rule::ADAM, false)),
+    ];
+    let mut group = c.benchmark_group("step");
+    for (name, config) in workloads {
+        group.throughput(Throughput::Elements(config.batch as u64));
+        for exec in execs() {
+            let mut trainer = Trainer::new(config.clone(), exec, digits.train.clone()).expect("the settings fit");
+            // Checked before it is timed: it learns.
+            let first = trainer.step().expect("the data fit");
+            let mut last = first;
+            for _ in 0..60 {
+                last = trainer.step().expect("the data fit");
+            }
+            assert!(last.is_finite() && last < first, "workload {name}: the loss went from {first} to {last}");
+            group.bench_function(BenchmarkId::new(name, exec.isa().name()), |b| b.iter(|| trainer.step()));
+        }
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = group;
+    config = criterion();
+    targets = benches
+}
+criterion_main!(group);

@@ -1,0 +1,137 @@
+//! A warm network allocates nothing: every allocation of this thread is counted.
+
+use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Pass};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use tensor::isa::AnyIsa;
+use tensor::{Exec, Tensor};
+use testkit::rng::Rng;
+
+/// The system's allocator, counting.
+struct Counting;
+
+thread_local! {
+    /// Of this thread alone: the test harness allocates on its own, whenever it likes. A constant without a destructor, so
+    /// that reaching it does not allocate.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn allocations() -> usize {
+    ALLOCATIONS.with(Cell::get)
+}
+
+fn count_one() {
+    ALLOCATIONS.with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is handed to `System` unchanged, which keeps the contract; counting neither allocates nor
+// panics.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller's duties are those of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller's duties are those of `System`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller's duties are those of `System`, which made `at`.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's duties are those of `System`, which made `at`.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count(work: impl FnOnce()) -> usize {
+    let before = allocations();
+    work();
+    allocations() - before
+}
+
+/// A network, its largest batch and its name.
+fn every_network() -> Vec<(String, Architecture, usize)> {
+    let small = Architecture {
+        inputs: 70,
+        hidden: vec![64, 33],
+        classes: 10,
+        activation: Activation::Relu,
+        init: Init::He,
+        batch_norm: None,
+        dropout: None,
+    };
+    let mut all = Vec::new();
+    for activation in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+        for batch_norm in [None, Some(BatchNormForm::Book), Some(BatchNormForm::Torch)] {
+            for dropout in [None, Some((0.3, DropoutForm::Book)), Some((0.3, DropoutForm::Torch))] {
+                let name = format!("{activation:?}, {batch_norm:?}, {dropout:?}");
+                all.push((name, Architecture { activation, batch_norm, dropout, ..small.clone() }, 30));
+            }
+        }
+    }
+    // 10 million multiplications are where the matrix product begins to copy its operand.
+    let large = Architecture { inputs: 784, hidden: vec![100], ..small };
+    all.push(("a product large enough to be packed".to_owned(), large, 150));
+    all
+}
+
+#[test]
+fn a_warm_step_and_a_warm_inference_allocate_nothing_whatever_the_network() {
+    let mut found = Vec::new();
+    let mut seen = 0;
+    for isa in AnyIsa::available() {
+        let exec = Exec::with_isa(isa, 1);
+        for (name, architecture, batch) in every_network() {
+            let mut rng = Rng::new(1);
+            let x =
+                Tensor::from_slice(&rng.vec_f32(batch * architecture.inputs), [batch, architecture.inputs]).unwrap();
+            let labels: Vec<u8> = (0..batch).map(|i| (i % 10) as u8).collect();
+            // The thread's buffers are warmed by another network of the kind; this one has reserved its own.
+            let mut other = Network::new(exec, architecture.clone(), 1, batch);
+            other.loss_and_gradients(exec, 0, x.view(), &labels).unwrap();
+            let mut made = None;
+            let allocated = count(|| made = Some(Network::new(exec, architecture, 1, batch)));
+            assert!(allocated > 10, "the counter counts: {allocated} allocations of a new network");
+            let mut network = made.unwrap();
+
+            let mut check = |work: &str, allocations| {
+                seen += 1;
+                if allocations != 0 {
+                    found.push(format!("{name} on {}: {allocations} in {work}", isa.name()));
+                }
+            };
+            // Its first step, a short last batch, and a full one after it.
+            for rows in [batch, batch / 2 + 1, 1, batch] {
+                let (x, labels) = (x.head(rows), &labels[..rows]);
+                let mut loss = f32::NAN;
+                let step = count(|| loss = network.loss_and_gradients(exec, 1, x, labels).unwrap());
+                check(&format!("a step of {rows} rows"), step);
+                assert!(loss.is_finite(), "{name}: loss {loss}");
+                let predict = count(|| loss = network.forward(exec, Pass::Inference, x).unwrap()[[0, 0]]);
+                check(&format!("inference of {rows} rows"), predict);
+                assert!(loss.is_finite(), "{name}: logit {loss}");
+                let evaluate = count(|| loss = network.loss(exec, labels).unwrap());
+                check(&format!("the loss of {rows} rows"), evaluate);
+                let visit = count(|| {
+                    network.parameters(&mut |_, parameter| loss += parameter.gradient[0]);
+                    network.statistics(&mut |_, statistic| loss += statistic.value[0]);
+                });
+                check("a visit to the parameters", visit);
+                assert!(loss.is_finite(), "{name}: {loss}");
+            }
+        }
+    }
+    assert!(found.is_empty(), "{} of {seen} calls allocate:\n{}", found.len(), found.join("\n"));
+    assert!(seen >= 16 * 28, "only {seen} calls were counted");
+}

@@ -1,0 +1,166 @@
+//! The network as a whole: how it is strung together, what it refuses, and that a run has the same bits everywhere.
+
+use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Pass};
+use tensor::isa::AnyIsa;
+use tensor::{Exec, ShapeError, Tensor, View};
+use testkit::compare::assert_bits;
+use testkit::rng::Rng;
+
+fn small() -> Architecture {
+    Architecture {
+        inputs: 6,
+        hidden: vec![5],
+        classes: 3,
+        activation: Activation::Relu,
+        init: Init::He,
+        batch_norm: None,
+        dropout: None,
+    }
+}
+
+#[test]
+fn layers_stand_in_the_order_of_the_chapter() {
+    let kinds = |activation, batch_norm, dropout| {
+        let architecture = Architecture { activation, batch_norm, dropout, ..small() };
+        let mut network = Network::new(Exec::serial(), architecture.clone(), 1, 4);
+        assert_eq!((network.architecture(), network.batch()), (&architecture, 4));
+        assert_eq!(network.depth(), network.kinds().len());
+        (network.kinds().join(" "), network.parameter_lengths())
+    };
+    let (norm, drop) = (Some(BatchNormForm::Book), Some((0.5, DropoutForm::Book)));
+    let (plain, normed) = (vec![30, 5, 15, 3], vec![30, 5, 5, 5, 15, 3]);
+    assert_eq!(kinds(Activation::Relu, None, None), ("affine+relu affine".into(), plain.clone()));
+    assert_eq!(kinds(Activation::Tanh, None, None), ("affine tanh affine".into(), plain.clone()));
+    assert_eq!(kinds(Activation::Relu, None, drop), ("affine+relu dropout affine".into(), plain));
+    assert_eq!(kinds(Activation::Relu, norm, None), ("affine batch_norm relu affine".into(), normed.clone()));
+    assert_eq!(kinds(Activation::Sigmoid, norm, drop), ("affine batch_norm sigmoid dropout affine".into(), normed));
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_an_error_that_says_so() {
+    fn refused<T>(result: Result<T, ShapeError>) -> (&'static str, String) {
+        let error = result.err().expect("a wrong shape was accepted");
+        let message = error.to_string();
+        match error {
+            ShapeError::Mismatch { left_name, .. } => (left_name, message),
+            other => panic!("not the error of two shapes: {other}"),
+        }
+    }
+    let exec = Exec::serial();
+    let mut network = Network::new(exec, small(), 1, 4);
+    let [large, wide, right] = [[5, 6], [4, 7], [4, 6]].map(Tensor::<f32, 2>::zeros);
+    for pass in [Pass::Training { step: 0 }, Pass::Inference] {
+        let (operand, message) = refused(network.forward(exec, pass, large.view()));
+        assert_eq!(operand, "the batch");
+        assert!(
+            message.starts_with("network") && message.contains("[5, 6]") && message.contains("[4, 6]"),
+            "{message}"
+        );
+        assert_eq!(refused(network.forward(exec, pass, wide.view())).0, "the batch");
+        assert_eq!(network.forward(exec, pass, right.view()).unwrap().shape(), [4, 3]);
+    }
+    assert_eq!(refused(network.loss_and_gradients(exec, 0, large.view(), &[0; 5])).0, "the batch");
+    assert_eq!(refused(network.loss_and_gradients(exec, 0, right.view(), &[0; 3])).0, "the labels");
+    assert!(network.loss_and_gradients(exec, 0, right.view(), &[0, 1, 2, 0]).unwrap() > 0.0);
+}
+
+#[test]
+fn the_loss_of_a_prediction_changes_no_gradient_and_is_that_of_its_logits() {
+    let exec = Exec::serial();
+    let mut network = Network::new(exec, small(), 1, 4);
+    let x = Tensor::from_slice(&Rng::new(1).vec_normal(24), [4, 6]).unwrap();
+    let learnt = network.loss_and_gradients(exec, 0, x.view(), &[0, 1, 2, 0]).unwrap();
+    let gradients = |network: &mut Network| {
+        let mut all = Vec::new();
+        network.parameters(&mut |_, parameter| all.extend_from_slice(parameter.gradient));
+        all
+    };
+    let before = gradients(&mut network);
+    assert!(before.iter().any(|&g| g != 0.0));
+
+    network.forward(exec, Pass::Inference, x.view()).unwrap();
+    // Without batch normalisation and dropout the two passes are one.
+    assert_bits("the same labels", &[network.loss(exec, &[0, 1, 2, 0]).unwrap()], &[learnt]);
+    assert_ne!(network.loss(exec, &[1, 1, 2, 0]).unwrap(), learnt, "another label");
+    assert_bits("gradients", &gradients(&mut network), &before);
+}
+
+/// Parameters, statistics and losses after three steps, the last of them with a short batch.
+fn train(exec: Exec, architecture: &Architecture, images: &[f32], labels: &[u8]) -> Vec<f32> {
+    let (batch, inputs) = (labels.len(), architecture.inputs);
+    let mut network = Network::new(exec, architecture.clone(), 3, batch);
+    let mut all = Vec::new();
+    for (step, rows) in [(0, batch), (1, batch), (2, batch / 2)] {
+        let x = View::new(&images[..rows * inputs], [rows, inputs]).unwrap();
+        all.push(network.loss_and_gradients(exec, step, x, &labels[..rows]).unwrap());
+        network.parameters(&mut |_, parameter| {
+            for (w, g) in parameter.value.iter_mut().zip(parameter.gradient) {
+                *w -= 0.1 * g;
+            }
+        });
+    }
+    network.parameters(&mut |_, parameter| all.extend_from_slice(parameter.value));
+    network.statistics(&mut |_, statistic| all.extend_from_slice(statistic.value));
+    all
+}
+
+#[test]
+fn training_has_the_same_bits_on_every_isa_and_with_two_threads() {
+    // 40·784·100 multiplications are more than two threads' worth.
+    let mut rng = Rng::new(2);
+    let images: Vec<f32> = (0..40 * 784).map(|_| rng.f32_in(0.0, 1.0)).collect();
+    let labels: Vec<u8> = (0..40).map(|_| rng.usize_in(0..10) as u8).collect();
+    let architectures = [
+        (Activation::Relu, None, None),
+        (Activation::Sigmoid, Some(BatchNormForm::Book), None),
+        (Activation::Tanh, Some(BatchNormForm::Torch), Some((0.2, DropoutForm::Torch))),
+    ];
+    for (activation, batch_norm, dropout) in architectures {
+        let architecture = Architecture {
+            inputs: 784,
+            hidden: vec![100, 33],
+            classes: 10,
+            activation,
+            init: Init::Xavier,
+            batch_norm,
+            dropout,
+        };
+        let want = train(Exec::serial(), &architecture, &images, &labels);
+        assert!(want.iter().all(|v| v.is_finite()));
+        for isa in AnyIsa::available() {
+            for threads in [1, 2] {
+                let got = train(Exec::with_isa(isa, threads), &architecture, &images, &labels);
+                assert_bits(&format!("{activation:?} on {}, {threads} threads", isa.name()), &got, &want);
+            }
+        }
+    }
+}
+
+#[test]
+fn dropout_layers_of_a_network_have_masks_of_their_own_that_change_with_step_and_seed() {
+    let exec = Exec::serial();
+    let architecture = Architecture {
+        inputs: 6,
+        hidden: vec![50, 50],
+        classes: 3,
+        activation: Activation::Sigmoid, // never 0, so that a 0 was dropped
+        init: Init::He,
+        batch_norm: None,
+        dropout: Some((0.5, DropoutForm::Book)),
+    };
+    let x = Tensor::from_slice(&Rng::new(3).vec_normal(120), [20, 6]).unwrap();
+    let masks = |seed, step| {
+        let mut network = Network::new(exec, architecture.clone(), seed, 20);
+        assert_eq!(network.kinds()[2], "dropout");
+        network.forward(exec, Pass::Training { step }, x.view()).unwrap();
+        let mask = |layer| network.activation(layer, 20).iter().map(|&y| y == 0.0).collect::<Vec<bool>>();
+        [mask(2), mask(5)]
+    };
+    let ([first, second], [later, _], [other, _]) = (masks(1, 0), masks(1, 1), masks(2, 0));
+    for (name, mask) in [("the second layer", &second), ("the next step", &later), ("another seed", &other)] {
+        // Half of 1000 elements differ, with a standard deviation of 16.
+        let differ = first.iter().zip(mask).filter(|(a, b)| a != b).count();
+        assert!(differ.abs_diff(500) < 80, "{differ} of 1000 elements differ in {name}");
+    }
+    assert_eq!(masks(1, 0), [first, second]);
+}
