@@ -14,8 +14,8 @@ section{border-top:1px solid var(--line);padding:1.6rem 0}
 @media(max-width:50rem){.figure svg{max-width:none}}
 table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}
 td,th{padding:.25rem .8rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
-code{background:var(--card);padding:.1rem .35rem;border-radius:.25rem;font-size:.9em}
-nav a{margin-right:1rem}a{color:inherit}";
+code{background:var(--card);padding:.1rem .35rem;border-radius:.25rem;font-size:.9em;overflow-wrap:anywhere}
+nav a{display:inline-block;white-space:nowrap;margin-right:1rem}a{color:inherit}";
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")

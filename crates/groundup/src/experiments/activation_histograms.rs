@@ -185,8 +185,8 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         title: "What initial weights do to the activations",
         section: "6.2.1 to 6.2.3",
         equation: "W = std·N(0, 1); Xavier std = √(1/n), He std = √(2/n)",
-        lesson: "A share of 0.2 or more is cut off. Sigmoid with std 1 sits at 0 and 1, where its gradient vanishes; with std \
-                 0.01 all units say 0.5 and hundred units do the work of one; Xavier keeps a spread. ReLU halves the \
+        lesson: "Bars are cut off at a share of 0.2; the last bar of a ReLU also holds what is above 1. Sigmoid with std 1 sits at 0 and 1, where its gradient vanishes; with std \
+                 0.01 all units say 0.5 and a hundred units do the work of one; Xavier keeps a spread. ReLU halves the \
                  variance a layer, which He makes up for. And why not start at 0? Then all units of a layer are one: after \
                  300 steps the greatest difference between two of them is exactly 0.",
         source: "crates/groundup/src/experiments/activation_histograms.rs",

@@ -103,6 +103,7 @@ pub fn compare(
             dashed: false,
         });
     }
+    let lowest = lines.iter().map(lowest_point).fold(1.0, f64::min);
     marks.extend(lines);
     let figure = Figure {
         title: format!("{title} ({})", context.digits.name),
@@ -113,9 +114,17 @@ pub fn compare(
         panels: vec![Panel {
             title: "training loss, mean of 10 steps; band: least and greatest of the runs".to_owned(),
             x: Axis::linear("step", 0.0, STEPS as f64),
-            y: Axis::log("loss", 0.01, 4.0),
+            y: Axis::log("loss", if lowest < 0.1 { 0.01 } else { 0.1 }, 4.0),
             marks,
         }],
     };
     Ok(Curves { results, table, figure, headline: format!("last loss: {}", headline.join(", ")) })
+}
+
+/// The lowest value of a line.
+fn lowest_point(mark: &Mark) -> f64 {
+    match mark {
+        Mark::Line { points, .. } => points.iter().map(|point| point[1]).fold(f64::INFINITY, f64::min),
+        _ => f64::INFINITY,
+    }
 }
