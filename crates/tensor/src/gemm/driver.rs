@@ -15,15 +15,16 @@
 //!
 //! A product whose B is not packed is one block: the two outer loops run once.
 //!
-//! Widths: the panels of a block differ by at most one vector (n = 100 is seven vectors: 4 + 3), and the rows are shared out
-//! evenly over tiles (100 rows of at most 6: 15 tiles of 6 and 2 of 5), so there is no thin leftover tile.
+//! Widths: the panels of a block differ by at most one vector, and the last may have half a vector more (n = 100 is six vectors
+//! and a half: 3 + 3½); the rows are shared out evenly over tiles (100 rows of at most 6: 15 tiles of 6 and 2 of 5), so
+//! there is no thin leftover tile.
 
 use super::microkernel::{Finish, Tile};
 use super::pack::{self, Pack, PackPanel};
 use super::plan::{Plan, Split};
 use super::pool::{parallel, share};
 use super::table::{self, Row};
-use super::{Epilogue, Gemm};
+use super::{Epilogue, Gemm, HALF_LANES};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::LANES;
@@ -85,7 +86,7 @@ pub(super) fn run(exec: Exec, plan: &Plan, mut gemm: Gemm<'_>) {
         Split::Serial => band(exec, plan, &operands, 0..m, 0..n, 1),
         Split::Rows(threads) => band(exec, plan, &operands, 0..m, 0..n, threads),
         Split::Columns(threads) => parallel(threads, &|part| {
-            band(exec, plan, &operands, 0..m, share(n, LANES, part, threads), 1);
+            band(exec, plan, &operands, 0..m, share(n, HALF_LANES, part, threads), 1);
         }),
     }
 }
@@ -95,7 +96,7 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, rows: Range<usize>, column
     let k = plan.shape[1];
     let mut packed = if plan.pack { PACKED.take() } else { AlignedBuf::default() };
     if plan.pack {
-        let needed = plan.kc * plan.nc.min(columns.len().next_multiple_of(LANES));
+        let needed = plan.kc * plan.nc.min(columns.len().next_multiple_of(HALF_LANES));
         if packed.len() < needed {
             packed = AlignedBuf::zeroed(needed);
         }
@@ -147,12 +148,17 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The panels: first column from the block's, and width in vectors; the widths differ by at most one.
+    /// The panels: first column, counted from the block's, and width in half vectors. Their whole vectors differ by at most one;
+    /// the last panel has the odd half.
     fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
-        let vectors = self.columns.len().div_ceil(LANES);
-        let count = vectors.div_ceil(self.row.max_vectors());
+        let halves = self.columns.len().div_ceil(HALF_LANES);
+        let count = halves.div_ceil(self.row.max_halves());
+        let (vectors, odd) = (halves / 2, halves % 2);
         let (width, wider) = (vectors / count, vectors % count);
-        (0..count).map(move |panel| (LANES * (panel * width + panel.min(wider)), width + usize::from(panel < wider)))
+        (0..count).map(move |panel| {
+            let halves = 2 * (width + usize::from(panel < wider)) + if panel + 1 == count { odd } else { 0 };
+            (LANES * (panel * width + panel.min(wider)), halves)
+        })
     }
 
     /// Packs every `parts`-th panel, from `part` on.
@@ -160,8 +166,8 @@ impl Block<'_> {
         let Some(Packed(to)) = self.packed else { return };
         let [row_stride, column_stride] = self.operands.b_strides;
         let k = self.steps.len();
-        for (from, vectors) in self.panels().skip(part).step_by(parts) {
-            let columns = (LANES * vectors).min(self.columns.len() - from);
+        for (from, halves) in self.panels().skip(part).step_by(parts) {
+            let columns = (HALF_LANES * halves).min(self.columns.len() - from);
             // SAFETY: the panel is inside the k×n of B, which its view was checked to reach; panels before it take
             // `from · k` floats of the buffer, which `band` sized for all of them; each panel has one packer.
             let op = unsafe {
@@ -185,30 +191,32 @@ impl Block<'_> {
         }
         // Panels of one width at a time, so that each width has its own best height.
         let mut panels = self.panels().peekable();
-        while let Some(&(from, vectors)) = panels.peek() {
+        while let Some(&(from, halves)) = panels.peek() {
             let mut count = 0;
-            while panels.next_if(|panel| panel.1 == vectors).is_some() {
+            while panels.next_if(|panel| panel.1 == halves).is_some() {
                 count += 1;
             }
-            let tallest = self.row.max_rows(vectors);
+            let tallest = self.row.max_rows(halves);
             let tiles = rows.len().div_ceil(tallest);
             for tile in 0..tiles {
                 let (from_row, to_row) = (rows.len() * tile / tiles, rows.len() * (tile + 1) / tiles);
                 for panel in 0..count {
-                    self.tile(rows.start + from_row, to_row - from_row, from + panel * LANES * vectors, vectors);
+                    self.tile(rows.start + from_row, to_row - from_row, from + panel * HALF_LANES * halves, halves);
                 }
             }
         }
     }
 
-    /// One tile: `height` rows of A from `i` on, `vectors` vectors of the block from column `from` on.
-    fn tile(&self, i: usize, height: usize, from: usize, vectors: usize) {
+    /// One tile: `height` rows of A from `i` on, `halves` half vectors of the block from column `from` on.
+    fn tile(&self, i: usize, height: usize, from: usize, halves: usize) {
         let o = self.operands;
         let (k, j) = (self.steps.len(), self.columns.start + from);
-        let columns = (LANES * vectors).min(self.columns.len() - from);
-        let kernel = self.row.kernels[vectors - 1][height - 1];
+        let columns = (HALF_LANES * halves).min(self.columns.len() - from);
+        let kernel = self.row.kernels[halves - 1][height - 1];
+        // The last vector: a half one, or a whole one of which more than half is used.
+        let before = if halves % 2 == 1 { HALF_LANES * (halves - 1) } else { HALF_LANES * (halves - 2) };
         // SAFETY: i, j and the steps are inside m, n and k, which the views of A, B and C were checked to reach.
-        // `whole` counts the rows of B whose last vector ends inside B's memory. No other thread has these rows and
+        // `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread has these rows and
         // columns of C. The row is that of an ISA whose token the caller holds, so the CPU has its instructions.
         unsafe {
             let tile = Tile {
@@ -221,7 +229,7 @@ impl Block<'_> {
                 b_step: o.b_strides[0],
                 c: o.c.add(i * o.c_row + j),
                 c_row: o.c_row,
-                tail: columns - LANES * (vectors - 1),
+                tail: columns - before,
                 beta: if self.first { o.beta } else { 1.0 },
                 finish: if self.last { o.finish } else { Finish::Store },
                 bias: o.bias.wrapping_add(j),
@@ -230,9 +238,9 @@ impl Block<'_> {
                 Some(Packed(panels)) => pack::reading(panels.add(from * k), columns, tile),
                 None => {
                     let start = self.steps.start * o.b_strides[0] + j;
-                    let beyond = start + LANES * vectors;
+                    let beyond = start + HALF_LANES * halves;
                     let whole = match o.b_len.checked_sub(beyond) {
-                        _ if columns == LANES * vectors => k,
+                        _ if columns == HALF_LANES * halves => k,
                         None => 0,
                         Some(_) if o.b_strides[0] == 0 => k,
                         Some(room) => k.min(room / o.b_strides[0] + 1),

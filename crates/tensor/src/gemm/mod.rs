@@ -39,7 +39,11 @@ pub use table::tile_names;
 
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
 use crate::exec::Exec;
+use crate::isa::LANES;
 use crate::vec;
+
+/// Columns of half a vector: the unit that widths are counted in.
+const HALF_LANES: usize = LANES / 2;
 
 /// What is done to each element of C as it is stored for the last time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,7 +4,7 @@
 //! B, a block of kc rows                panels of NV vectors, one after the other, each row-major
 //!  ┌───────────┬───────────┬─────┐      ┌───────────┐┌───────────┐┌─────┬·····┐
 //!  │ panel 0   │ panel 1   │ 2   │      │ p = 0     ││ p = 0     ││     : 0   :
-//!  │           │           │     │  ──▶ │ p = 1     ││ p = 1     ││     : 0   :   the last vector
+//!  │           │           │     │  ──▶ │ p = 1     ││ p = 1     ││     : 0   :   the last half vector
 //!  │           │           │     │      │ …         ││ …         ││     : 0   :   is filled with zeros
 //!  └───────────┴───────────┴─────┘      └───────────┘└───────────┘└─────┴·····┘
 //! ```
@@ -15,6 +15,7 @@
 //! 2. *Adjacent rows* (a transposed matrix, as in dX = dY·Wᵀ): 16×16 blocks are transposed in registers.
 //! 3. *Neither*: element by element.
 
+use super::HALF_LANES;
 use super::microkernel::Tile;
 use crate::isa::{Isa, LANES, Op};
 
@@ -28,20 +29,20 @@ pub(super) struct PackPanel {
     /// Rows, and columns (the last vector may be partial).
     pub k: usize,
     pub columns: usize,
-    /// Where the panel goes: `k` rows of `columns` rounded up to whole vectors.
+    /// Where the panel goes: `k` rows of `columns` rounded up to half vectors.
     pub to: *mut f32,
 }
 
 /// Packs a panel.
 ///
 /// Built only by the driver, which promises that `b` is readable at every (row, column) of the panel and `to` writable
-/// for `k · 16·⌈columns/16⌉` floats.
+/// for `k · 8·⌈columns/8⌉` floats.
 pub(super) struct Pack(PackPanel);
 
 impl Pack {
     /// # Safety
     /// - `b` is readable at `p·row_stride + j·column_stride` for p < k, j < columns;
-    /// - `to` is writable for `k · 16·⌈columns/16⌉` floats that overlap nothing read here, and nobody else touches them.
+    /// - `to` is writable for `k · 8·⌈columns/8⌉` floats that overlap nothing read here, and nobody else touches them.
     pub unsafe fn new(panel: PackPanel) -> Self {
         Self(panel)
     }
@@ -53,7 +54,7 @@ impl Op for Pack {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let PackPanel { b, row_stride, column_stride, k, columns, to } = self.0;
-        let width = columns.next_multiple_of(LANES);
+        let width = columns.next_multiple_of(HALF_LANES);
         for j in (0..columns).step_by(LANES) {
             let count = LANES.min(columns - j);
             // SAFETY: reads are of rows p < k and columns j..j + count, writes inside the panel's
@@ -66,7 +67,7 @@ impl Op for Pack {
                     transpose_columns(isa, from, column_stride, k, to, width);
                 } else {
                     for p in 0..k {
-                        for l in 0..LANES {
+                        for l in 0..count.next_multiple_of(HALF_LANES) {
                             let x = if l < count { *from.add(p * row_stride + l * column_stride) } else { 0.0 };
                             *to.add(p * width + l) = x;
                         }
@@ -78,7 +79,7 @@ impl Op for Pack {
 }
 
 /// # Safety
-/// `from` is readable for `count ≤ 16` floats at each of `k` rows, `to` writable for 16 at each.
+/// `from` is readable for `count ≤ 16` floats at each of `k` rows, `to` writable for so many, rounded up to 8, at each.
 #[inline(always)]
 unsafe fn copy_columns<I: Isa>(
     isa: I,
@@ -93,8 +94,15 @@ unsafe fn copy_columns<I: Isa>(
         // SAFETY: row p < k of both, as promised.
         unsafe {
             let from = from.add(p * row_stride);
-            let row = if count == LANES { isa.load_ptr(from) } else { isa.load_ptr_part(from, count) };
-            isa.store_ptr(row, to.add(p * width));
+            if count == LANES {
+                isa.store_ptr(isa.load_ptr(from), to.add(p * width));
+            } else {
+                isa.store_ptr_part(
+                    isa.load_ptr_part(from, count),
+                    to.add(p * width),
+                    count.next_multiple_of(HALF_LANES),
+                );
+            }
         }
     }
 }
@@ -131,5 +139,5 @@ unsafe fn transpose_columns<I: Isa>(
 
 /// The tile that reads a packed panel: whole vectors, adjacent rows.
 pub(super) fn reading(panel: *const f32, columns: usize, tile: Tile) -> Tile {
-    Tile { b: panel, b_step: columns.next_multiple_of(LANES), whole: tile.k, ..tile }
+    Tile { b: panel, b_step: columns.next_multiple_of(HALF_LANES), whole: tile.k, ..tile }
 }

@@ -3,9 +3,9 @@
 //! A plan is a function of the shape, the strides of B, the ISA and the number of threads; it can be printed, and its
 //! routing is tested. It changes the time, never a bit of the result.
 
+use super::HALF_LANES;
 use super::table;
 use crate::exec::Exec;
-use crate::isa::LANES;
 use std::fmt;
 
 /// Block sizes. `Default` is what was measured best; tests shrink them.
@@ -68,19 +68,19 @@ impl Plan {
         let pack = !adjacent || (work > blocking.pack_above && m >= blocking.pack_rows);
         let (kc, nc) = if pack {
             let blocks = k.div_ceil(blocking.kc).max(1);
-            (k.div_ceil(blocks), blocking.nc.next_multiple_of(LANES * row.max_vectors()))
+            (k.div_ceil(blocks), blocking.nc.next_multiple_of(HALF_LANES * row.max_halves()))
         } else {
-            (k, n.next_multiple_of(LANES))
+            (k, n.next_multiple_of(HALF_LANES))
         };
         let threads = exec.threads().min(work / blocking.per_thread.max(1)).max(1);
-        let bands = m / row.max_rows(row.max_vectors().min(n.div_ceil(LANES)).max(1));
-        let panels = n.div_ceil(LANES);
+        let halves = n.div_ceil(HALF_LANES);
+        let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
         let split = if threads == 1 {
             Split::Serial
-        } else if bands >= 2 * threads || bands >= panels {
+        } else if bands >= 2 * threads || 2 * bands >= halves {
             Split::Rows(threads.min(m))
         } else {
-            Split::Columns(threads.min(panels))
+            Split::Columns(threads.min(halves))
         };
         Self { isa: row.name, shape, pack, kc, nc, split }
     }

@@ -79,6 +79,7 @@ impl Isa for Avx2 {
     type F = (__m256, __m256);
     type U = (__m256i, __m256i);
     type M = (__m256, __m256);
+    type H = __m256;
 
     const NAME: &'static str = "avx2";
 
@@ -265,6 +266,47 @@ impl Isa for Avx2 {
     fn sar<const N: u32>(self, a: Self::U) -> Self::U {
         let count = unsafe { _mm_cvtsi32_si128(N.cast_signed()) };
         unsafe { (_mm256_sra_epi32(a.0, count), _mm256_sra_epi32(a.1, count)) }
+    }
+
+    #[inline(always)]
+    fn half_splat(self, x: f32) -> Self::H {
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn half_load_ptr(self, from: *const f32) -> Self::H {
+        // SAFETY: the caller promises eight readable floats.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn half_load_ptr_part(self, from: *const f32, count: usize) -> Self::H {
+        // SAFETY: the caller promises `count` readable floats; a masked load does not touch the others.
+        unsafe { _mm256_maskload_ps(from, first(count).0) }
+    }
+    #[inline(always)]
+    unsafe fn half_store_ptr(self, x: Self::H, to: *mut f32) {
+        // SAFETY: the caller promises eight writable floats.
+        unsafe { _mm256_storeu_ps(to, x) }
+    }
+    #[inline(always)]
+    unsafe fn half_store_ptr_part(self, x: Self::H, to: *mut f32, count: usize) {
+        // SAFETY: the caller promises `count` writable floats; a masked store does not touch the others.
+        unsafe { _mm256_maskstore_ps(to, first(count).0, x) }
+    }
+    #[inline(always)]
+    fn half_add(self, a: Self::H, b: Self::H) -> Self::H {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn half_mul(self, a: Self::H, b: Self::H) -> Self::H {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn half_fma(self, a: Self::H, b: Self::H, c: Self::H) -> Self::H {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn half_max(self, a: Self::H, b: Self::H) -> Self::H {
+        unsafe { _mm256_max_ps(a, b) }
     }
 
     /// Four 8×8 blocks; the two off the diagonal change places.

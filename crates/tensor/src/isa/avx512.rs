@@ -47,6 +47,7 @@ impl Isa for Avx512 {
     type F = __m512;
     type U = __m512i;
     type M = __mmask16;
+    type H = __m256;
 
     const NAME: &'static str = "avx512";
 
@@ -213,6 +214,47 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn sar<const N: u32>(self, a: Self::U) -> Self::U {
         unsafe { _mm512_srai_epi32::<N>(a) }
+    }
+
+    #[inline(always)]
+    fn half_splat(self, x: f32) -> Self::H {
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn half_load_ptr(self, from: *const f32) -> Self::H {
+        // SAFETY: the caller promises eight readable floats.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn half_load_ptr_part(self, from: *const f32, count: usize) -> Self::H {
+        // SAFETY: the caller promises `count` readable floats; a masked load does not touch the others.
+        unsafe { _mm256_maskz_loadu_ps(first(count) as __mmask8, from) }
+    }
+    #[inline(always)]
+    unsafe fn half_store_ptr(self, x: Self::H, to: *mut f32) {
+        // SAFETY: the caller promises eight writable floats.
+        unsafe { _mm256_storeu_ps(to, x) }
+    }
+    #[inline(always)]
+    unsafe fn half_store_ptr_part(self, x: Self::H, to: *mut f32, count: usize) {
+        // SAFETY: the caller promises `count` writable floats; a masked store does not touch the others.
+        unsafe { _mm256_mask_storeu_ps(to, first(count) as __mmask8, x) }
+    }
+    #[inline(always)]
+    fn half_add(self, a: Self::H, b: Self::H) -> Self::H {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn half_mul(self, a: Self::H, b: Self::H) -> Self::H {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn half_fma(self, a: Self::H, b: Self::H, c: Self::H) -> Self::H {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn half_max(self, a: Self::H, b: Self::H) -> Self::H {
+        unsafe { _mm256_max_ps(a, b) }
     }
 
     /// Four stages of 16 shuffles: pairs of floats, pairs of pairs, then 128-bit quarters twice.

@@ -75,6 +75,8 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     type U: Copy;
     /// Sixteen truth values.
     type M: Copy;
+    /// Eight `f32`: half a vector, for the edge of a matrix product.
+    type H: Copy;
 
     /// The name used by `GROUNDUP_ISA`, tests and benches.
     const NAME: &'static str;
@@ -180,6 +182,37 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn shr<const N: u32>(self, a: Self::U) -> Self::U;
     /// `a >> N`, the sign shifted in.
     fn sar<const N: u32>(self, a: Self::U) -> Self::U;
+
+    /// All lanes of half a vector `x`.
+    fn half_splat(self, x: f32) -> Self::H;
+    /// Reads eight elements at `from`.
+    ///
+    /// # Safety
+    /// `from` is valid for reading eight floats.
+    unsafe fn half_load_ptr(self, from: *const f32) -> Self::H;
+    /// Reads the first `count` lanes at `from`; the rest are 0 and their memory is not touched.
+    ///
+    /// # Safety
+    /// `from` is valid for reading `count` floats, and `count <= 8`.
+    unsafe fn half_load_ptr_part(self, from: *const f32, count: usize) -> Self::H;
+    /// Writes eight elements at `to`.
+    ///
+    /// # Safety
+    /// `to` is valid for writing eight floats.
+    unsafe fn half_store_ptr(self, x: Self::H, to: *mut f32);
+    /// Writes the first `count` lanes at `to`; the memory of the rest is not touched.
+    ///
+    /// # Safety
+    /// `to` is valid for writing `count` floats, and `count <= 8`.
+    unsafe fn half_store_ptr_part(self, x: Self::H, to: *mut f32, count: usize);
+    /// `a + b`
+    fn half_add(self, a: Self::H, b: Self::H) -> Self::H;
+    /// `a · b`
+    fn half_mul(self, a: Self::H, b: Self::H) -> Self::H;
+    /// `a · b + c`, rounded once.
+    fn half_fma(self, a: Self::H, b: Self::H, c: Self::H) -> Self::H;
+    /// `a` if `a > b`, else `b`: `b` too where either is NaN.
+    fn half_max(self, a: Self::H, b: Self::H) -> Self::H;
 
     /// Row `i` of the result is lane `i` of each row: the transpose of a 16×16 block.
     fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES];

@@ -24,6 +24,7 @@ impl Isa for Portable {
     type F = [f32; LANES];
     type U = [u32; LANES];
     type M = [bool; LANES];
+    type H = [f32; 8];
 
     const NAME: &'static str = "portable";
 
@@ -185,6 +186,51 @@ impl Isa for Portable {
     #[inline(always)]
     fn sar<const N: u32>(self, a: Self::U) -> Self::U {
         map(a, |a| (a.cast_signed() >> N).cast_unsigned())
+    }
+
+    #[inline(always)]
+    fn half_splat(self, x: f32) -> Self::H {
+        [x; 8]
+    }
+    #[inline(always)]
+    unsafe fn half_load_ptr(self, from: *const f32) -> Self::H {
+        // SAFETY: the caller promises eight readable floats.
+        unsafe { from.cast::<[f32; 8]>().read() }
+    }
+    #[inline(always)]
+    unsafe fn half_load_ptr_part(self, from: *const f32, count: usize) -> Self::H {
+        debug_assert!(count <= 8);
+        let mut lanes = [0.0; 8];
+        // SAFETY: the caller promises `count` readable floats, at most the eight there is room for.
+        unsafe { std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), count) };
+        lanes
+    }
+    #[inline(always)]
+    unsafe fn half_store_ptr(self, x: Self::H, to: *mut f32) {
+        // SAFETY: the caller promises eight writable floats.
+        unsafe { to.cast::<[f32; 8]>().write(x) }
+    }
+    #[inline(always)]
+    unsafe fn half_store_ptr_part(self, x: Self::H, to: *mut f32, count: usize) {
+        debug_assert!(count <= 8);
+        // SAFETY: the caller promises `count` writable floats, and `x` is a local that they cannot overlap.
+        unsafe { std::ptr::copy_nonoverlapping(x.as_ptr(), to, count) }
+    }
+    #[inline(always)]
+    fn half_add(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    fn half_mul(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    fn half_fma(self, a: Self::H, b: Self::H, c: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+    #[inline(always)]
+    fn half_max(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
 
     #[inline(always)]
