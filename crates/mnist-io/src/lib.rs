@@ -7,7 +7,7 @@
 //! | [`dataset`] | images kept as bytes, scaled to floats as a batch is gathered; splits; samplers |
 //! | [`synthetic`] | a deterministic generator of digits drawn from strokes |
 //! | [`download`] | MNIST from mirrors, checked by SHA-256 |
-//! | [`file`] | writing beside the place and renaming; checksums |
+//! | [`mod@file`] | writing beside the place and renaming; checksums |
 //!
 //! No file, however damaged, makes this crate panic or allocate more than the file itself can hold.
 

@@ -1,4 +1,4 @@
-//! The floor everything stands on: the strided [`array`], the [`isa`] layer, vector math ([`vec`]) and the
+//! The floor everything stands on: the strided [`mod@array`], the [`isa`] layer, vector math ([`mod@vec`]) and the
 //! matrix product ([`gemm`]).
 //!
 //! This is the only crate of the workspace with `unsafe` and with intrinsics. Inside it, `array` and `isa` import
