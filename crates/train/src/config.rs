@@ -135,6 +135,9 @@ impl Config {
     /// What is wrong, and what to do.
     pub fn check(&self, data: &Dataset) -> Result<(), Error> {
         let error = |what: String, cure: &str| Err(Error::Config { what, cure: cure.to_owned() });
+        if data.is_empty() {
+            return error("a run on no samples".to_owned(), "give at least one");
+        }
         if self.batch == 0 {
             return error("a batch of 0 samples".to_owned(), "give --batch-size at least 1");
         }
@@ -145,6 +148,22 @@ impl Config {
         if self.architecture.inputs != data.width() {
             let what = format!("{} inputs, but images of {} pixels", self.architecture.inputs, data.width());
             return error(what, "make them equal");
+        }
+        let classes = self.architecture.classes;
+        let greatest = data.labels().iter().max().map_or(0, |&label| usize::from(label));
+        if classes <= greatest {
+            return error(format!("{classes} classes, but a label {greatest}"), "give a class for every label");
+        }
+        if let Some((ratio, _)) = self.architecture.dropout.filter(|(ratio, _)| !(0.0..1.0).contains(ratio)) {
+            return error(format!("a dropout ratio of {ratio}"), "give a number from 0 up to, but not, 1");
+        }
+        let moved = match self.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Step { gamma, .. } => gamma,
+            Schedule::Cosine { minimum, .. } => minimum,
+        };
+        if !(moved.is_finite() && moved >= 0.0) {
+            return error(format!("a schedule with {moved}"), "give a number, 0 or more");
         }
         if self.architecture.hidden.contains(&0) {
             return error("a hidden layer of 0 units".to_owned(), "give every layer at least 1");

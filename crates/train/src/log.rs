@@ -1,4 +1,5 @@
-//! A run as JSON lines: one object a line, flushed at each epoch, so that a reader (or a crash) sees whole lines.
+//! A run as JSON lines: one object a line. Lines are written whole, at each epoch and when there are many, so that a reader
+//! (or a crash) never sees half of one.
 //!
 //! ```text
 //! {"schema":1,"event":"run", …settings…}
@@ -8,52 +9,68 @@
 
 use crate::error::Error;
 use crate::run::{EpochReport, Observer, StepReport};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes a run to a file as it goes.
 pub struct JsonLog {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    /// Lines not yet written.
+    pending: Vec<u8>,
+}
+
+/// Bytes of lines that are kept back.
+const PENDING: usize = 1 << 16;
+
+/// An object whose first keys are `own`, whatever `more` says.
+fn line(own: Value, more: &Map<String, Value>) -> Value {
+    let Value::Object(own) = own else { return own };
+    let mut line = own.clone();
+    line.extend(more.clone());
+    line.extend(own);
+    Value::Object(line)
 }
 
 impl JsonLog {
-    /// Creates the file (an older one is replaced) and writes its first line: `settings`, an object.
+    /// Creates the file (an older one is replaced) and writes its first line, with the run's settings.
     ///
     /// # Errors
     /// What the system says of the file.
-    pub fn create(path: &Path, settings: &Value) -> Result<Self, Error> {
+    pub fn create(path: &Path, settings: &Map<String, Value>) -> Result<Self, Error> {
         let file = File::create(path).map_err(|source| Error::Log { path: path.to_owned(), source })?;
-        let mut log = Self { path: path.to_owned(), file: BufWriter::new(file) };
-        let mut line = json!({"schema": 1, "event": "run"});
-        if let (Some(line), Some(settings)) = (line.as_object_mut(), settings.as_object()) {
-            line.extend(settings.clone());
-        }
-        log.write(&line, true)?;
+        let mut log = Self { path: path.to_owned(), file, pending: Vec::new() };
+        log.write(&line(json!({"schema": 1, "event": "run"}), settings), true)?;
         Ok(log)
     }
 
-    /// Writes the last line: `results`, an object.
+    /// Writes the last line, with the run's results.
     ///
     /// # Errors
     /// What the system says of the file.
-    pub fn finish(mut self, results: &Value) -> Result<(), Error> {
-        let mut line = json!({"event": "end"});
-        if let (Some(line), Some(results)) = (line.as_object_mut(), results.as_object()) {
-            line.extend(results.clone());
-        }
-        self.write(&line, true)
+    pub fn finish(mut self, results: &Map<String, Value>) -> Result<(), Error> {
+        self.write(&line(json!({"event": "end"}), results), true)
     }
 
-    fn write(&mut self, line: &Value, flush: bool) -> Result<(), Error> {
-        let mut write = || -> io::Result<()> {
-            serde_json::to_writer(&mut self.file, line)?;
-            self.file.write_all(b"\n")?;
-            if flush { self.file.flush() } else { Ok(()) }
-        };
-        write().map_err(|source| Error::Log { path: self.path.clone(), source })
+    fn write(&mut self, line: &Value, now: bool) -> Result<(), Error> {
+        self.pending.extend_from_slice(line.to_string().as_bytes());
+        self.pending.push(b'\n');
+        if now || self.pending.len() > PENDING { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        let written = self.file.write_all(&self.pending);
+        self.pending.clear();
+        written.map_err(|source| Error::Log { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for JsonLog {
+    /// A run that ends early leaves its last lines too, as far as the system lets it.
+    fn drop(&mut self) {
+        let _ = self.flush();
     }
 }
 

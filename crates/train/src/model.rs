@@ -6,7 +6,7 @@
 
 use crate::config::Preset;
 use crate::error::Error;
-use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network};
+use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Parameter, Role};
 use mnist_io::file::{hex, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -55,10 +55,7 @@ fn tensors(network: &mut Network) -> Vec<(String, Vec<usize>, Vec<u8>)> {
     let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let mut named = Vec::new();
     network.parameters(&mut |layer, parameter| {
-        let shape = match parameter.shape {
-            [length, 1] if parameter.role != layers::Role::Weight => vec![length],
-            shape => shape.to_vec(),
-        };
+        let shape = file_shape(&parameter);
         named.push((format!("layers.{layer}.{}", parameter.role.name()), shape, bytes(parameter.value)));
     });
     network.statistics(&mut |layer, statistic| {
@@ -103,7 +100,9 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, is damaged, or is not of such a network; the message names the tensor at fault.
     pub fn load(exec: Exec, path: &Path) -> Result<Self, Error> {
-        let error = |what: String| Error::Model { path: path.to_owned(), what };
+        // The names in a foreign file may hold anything; a message is one line.
+        let one_line = |what: String| what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let error = |what: String| Error::Model { path: path.to_owned(), what: one_line(what) };
         let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
         let damaged = |e: safetensors::SafeTensorError| error(format!("not a safetensors file ({e})"));
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
@@ -116,27 +115,32 @@ impl Model {
 
         // What the network would hold must be what the file holds, before anything of that size is made.
         let announced = parameter_count(&architecture).ok_or_else(|| error("its network is too large".to_owned()))?;
-        if announced > bytes.len() / size_of::<f32>() {
+        if announced > bytes.len() / size_of::<f32>() || architecture.hidden.len() > file.len() {
             return Err(error(format!("its network has {announced} parameters, more than the file holds")));
         }
-        let mut network = Network::new(exec, architecture, 0, 250);
+        let widest = architecture.hidden.iter().max().map_or(1, |&width| width);
+        let batch = ((1_usize << 20) / widest).clamp(1, 250);
+        let mut network = Network::new(exec, architecture, 0, batch);
         let mut fault = None;
-        let mut fill = |name: String, value: &mut [f32]| match file.tensor(&name) {
-            Ok(tensor) if tensor.dtype() == Dtype::F32 && tensor.data().len() == size_of_val(value) => {
+        let mut fill = |name: String, shape: &[usize], value: &mut [f32]| match file.tensor(&name) {
+            Ok(tensor) if tensor.dtype() == Dtype::F32 && tensor.shape() == shape => {
                 for (value, bytes) in value.iter_mut().zip(tensor.data().as_chunks::<4>().0) {
                     *value = f32::from_le_bytes(*bytes);
                 }
             }
             Ok(tensor) => {
-                let what = format!("{name} is {:?} {:?}, expected {} f32", tensor.dtype(), tensor.shape(), value.len());
+                let what = format!("{name} is {:?} {:?}, expected F32 {shape:?}", tensor.dtype(), tensor.shape());
                 fault.get_or_insert(what);
             }
             Err(_) => {
                 fault.get_or_insert(format!("no tensor {name}"));
             }
         };
-        network.parameters(&mut |layer, p| fill(format!("layers.{layer}.{}", p.role.name()), p.value));
-        network.statistics(&mut |layer, s| fill(format!("layers.{layer}.{}", s.name), s.value));
+        network.parameters(&mut |layer, p| {
+            let shape = file_shape(&p);
+            fill(format!("layers.{layer}.{}", p.role.name()), &shape, p.value);
+        });
+        network.statistics(&mut |layer, s| fill(format!("layers.{layer}.{}", s.name), &[s.value.len()], s.value));
         match fault {
             Some(what) => Err(error(what)),
             None => Ok(Self { network }),
@@ -144,11 +148,24 @@ impl Model {
     }
 }
 
-/// Weights of an architecture, if their number fits.
+/// The shape a parameter has in a file: a vector has one axis there.
+fn file_shape(parameter: &Parameter<'_>) -> Vec<usize> {
+    match parameter.shape {
+        [length, 1] if parameter.role != Role::Weight => vec![length],
+        shape => shape.to_vec(),
+    }
+}
+
+/// Floats that a file of such a network holds, if their number fits.
 fn parameter_count(architecture: &Architecture) -> Option<usize> {
     let widths = std::iter::once(&architecture.inputs).chain(&architecture.hidden).chain([&architecture.classes]);
     let widths: Vec<usize> = widths.copied().collect();
-    widths.windows(2).try_fold(0_usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?))
+    // Per unit a bias, and with batch normalisation γ, β and two running values.
+    let per_unit = if architecture.batch_norm.is_some() { 5 } else { 1 };
+    let of_layer = |inputs: usize, units: usize| inputs.checked_add(per_unit)?.checked_mul(units);
+    let last = widths.last()?.checked_mul(per_unit - 1)?; // the last layer has no batch normalisation
+    let sum = widths.windows(2).try_fold(0_usize, |sum, pair| sum.checked_add(of_layer(pair[0], pair[1])?))?;
+    sum.checked_sub(last)
 }
 
 impl Description {

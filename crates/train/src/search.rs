@@ -166,7 +166,7 @@ impl Search {
     /// `done` is told of each trial as it ends (from any thread, in any order).
     ///
     /// # Errors
-    /// If the settings cannot be. A trial that diverges is a result: its accuracy says so.
+    /// If the settings cannot be, or there is nothing to validate on. A trial that diverges is a result: its accuracy says so.
     pub fn run(
         &self,
         exec: Exec,
@@ -178,6 +178,18 @@ impl Search {
             return Err(Error::Config {
                 what: "a shard of a search in several rounds".to_owned(),
                 cure: "a round's ranges come from all trials before it: use --rounds 1, or no --shard".to_owned(),
+            });
+        }
+        if self.shard.is_some_and(|shard| shard.index >= shard.of) {
+            return Err(Error::Config {
+                what: format!("shard {:?}", self.shard),
+                cure: "its index must be below their number".to_owned(),
+            });
+        }
+        if validation.is_empty() {
+            return Err(Error::Config {
+                what: "a search without validation samples".to_owned(),
+                cure: "give more samples, or a larger share of them".to_owned(),
             });
         }
         self.base.check(train)?;

@@ -64,7 +64,7 @@ impl Trainer {
         self.steps
     }
 
-    /// η of the next step.
+    /// η of the last step, or before the first that of the run.
     pub fn learning_rate(&self) -> f64 {
         self.optimizer.learning_rate()
     }
@@ -132,8 +132,14 @@ impl Trainer {
 /// The share of `data` that a network gets right, in inference mode. A row of NaN counts as class 0.
 ///
 /// # Errors
-/// If the data do not fit the network.
+/// If the data do not fit the network, or there are none.
 pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64, Error> {
+    if data.is_empty() {
+        return Err(Error::Config {
+            what: "the accuracy on no samples".to_owned(),
+            cure: "give at least one".to_owned(),
+        });
+    }
     let rows = network.batch();
     let mut x = Tensor::<f32, 2>::zeros([rows, data.width()]);
     let mut labels = vec![0; rows];

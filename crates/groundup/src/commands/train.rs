@@ -6,7 +6,7 @@ use crate::data;
 use crate::progress;
 use indicatif::ProgressBar;
 use layers::Architecture;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tensor::Exec;
 use train::{
     Config, EpochReport, Error, JsonLog, Length, Model, Observer, Quiet, StepReport, Trainer, run as run_training,
@@ -69,13 +69,13 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         preset,
         seed: options.seed,
     };
-    let settings = json!({
+    let settings = object(json!({
         "data": digits.name, "train_samples": samples.len(), "test_samples": digits.mnist.test.len(),
         "hidden": options.hidden.0, "activation": options.activation.name(), "init": format!("{:?}", options.init),
         "batch_norm": options.batch_norm, "dropout": options.dropout, "weight_decay": config.weight_decay,
         "optimizer": config.rule.name(), "learning_rate": config.learning_rate, "batch_size": config.batch,
         "preset": preset.name(), "seed": config.seed,
-    });
+    }));
     if talk {
         println!("data: {}", digits.origin);
         let shape: Vec<String> = std::iter::once(samples.width())
@@ -104,14 +104,14 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     })??;
     bar.finish_and_clear();
 
-    let results = json!({
+    let results = object(json!({
         "steps": outcome.steps,
         "seconds": outcome.training_time.as_secs_f64(),
         "train_loss": outcome.train_loss,
         "train_accuracy": outcome.train_accuracy,
         "test_accuracy": outcome.test_accuracy,
         "weights_sha256": weights_sha256(trainer.network()),
-    });
+    }));
     if let Some(log) = log {
         log.finish(&results)?;
     }
@@ -119,7 +119,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         Model::save(trainer.network(), path)?;
     }
     if options.json {
-        println!("{results}");
+        println!("{}", Value::Object(results));
     } else if talk {
         let rate = outcome.training_time.as_secs_f64() * 1e3 / outcome.steps.max(1) as f64;
         println!(
@@ -131,4 +131,12 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// The members of a JSON object.
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
 }
