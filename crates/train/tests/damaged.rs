@@ -204,6 +204,12 @@ fn a_description_that_cannot_be_is_refused_for_its_own_reason() {
         ("[3]", "[0]", "[0]"),
         ("[3]", &format!("[{huge},{huge}]"), "too large"),
         ("[3]", "[100000,100000]", "more than the file holds"),
+        // Weights of one input fit, but not with their biases and what batch normalisation keeps.
+        (
+            "\"inputs\":2,\"hidden\":[3],\"classes\":2,\"activation\":\"relu\",\"batch_norm\":null",
+            "\"inputs\":1,\"hidden\":[40],\"classes\":1,\"activation\":\"relu\",\"batch_norm\":\"book\"",
+            "more than the file holds",
+        ),
         ("[3]", "[3,2]", "no tensor layers.2.weight"),
         ("[3]", "[]", "layers.0.weight"),
         ("\"classes\":2", "\"classes\":0", "0 classes"),
@@ -235,6 +241,9 @@ fn tensors_that_are_not_the_networks_are_refused_by_name() {
     let place = place();
     for (changed, dtype, shape) in [
         (0, Dtype::F32, &[2, 4][..]),
+        (0, Dtype::F32, &[3, 2]), // PyTorch's way round: as many values, in another order
+        (0, Dtype::F32, &[6]),
+        (1, Dtype::F32, &[1, 3]),
         (0, Dtype::I32, &[2, 3]),
         (0, Dtype::F64, &[1, 3]),
         (1, Dtype::F32, &[]),
@@ -254,6 +263,17 @@ fn tensors_that_are_not_the_networks_are_refused_by_name() {
         let message = load(&place.path, &file("groundup", &description("", ""), &tensors)).map(|_| ()).expect_err(name);
         assert!(message.contains(&format!("no tensor {name}")), "{message:?}");
     }
+}
+
+#[test]
+fn a_name_with_a_line_break_does_not_break_the_message() {
+    let place = place();
+    let header = br#"{"a\nb":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header);
+    bytes.extend_from_slice(&[0; 8]);
+    let message = load(&place.path, &bytes).map(|_| ()).expect_err("the data do not start at 0");
+    assert_eq!(message.lines().count(), 1, "{message:?}");
 }
 
 #[test]
