@@ -112,10 +112,10 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
     pub batch_size: usize,
     /// Epochs to train [default: 5].
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..))]
     pub epochs: Option<u64>,
     /// Steps to train, instead of epochs.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Use only the first N training samples.
     #[arg(long, value_name = "N", value_parser = positive)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Digits {
     /// Training and test set.
     pub mnist: Mnist,
-    /// "MNIST" or "synthetic digits": goes into figures and numbers.
+    /// "MNIST", "synthetic digits" or "other digits": goes into figures and numbers.
     pub name: &'static str,
     /// Where they come from, for the user.
     pub origin: String,
@@ -22,7 +22,8 @@ pub struct Digits {
 pub fn find(choice: Option<&str>, threads: usize) -> Result<Digits, Error> {
     let load = |dir: &Path, how: &str| {
         let mnist = Mnist::load(dir)?;
-        Ok(Digits { mnist, name: "MNIST", origin: format!("MNIST from {} ({how})", dir.display()) })
+        let name = if is_published(&mnist) { "MNIST" } else { "other digits" };
+        Ok(Digits { mnist, name, origin: format!("{name} from {} ({how})", dir.display()) })
     };
     match choice {
         Some("synthetic") => synthetic(threads, "--data synthetic"),
@@ -33,6 +34,14 @@ pub fn find(choice: Option<&str>, threads: usize) -> Result<Digits, Error> {
             None => synthetic(threads, "no MNIST found; `groundup data download` fetches it"),
         },
     }
+}
+
+/// Whether these are MNIST's digits and not others in its format: told by how many there are of each.
+fn is_published(mnist: &Mnist) -> bool {
+    let counts = |labels: &[u8]| (0..10).map(|digit| labels.iter().filter(|&&label| label == digit).count()).collect();
+    let (train, test): (Vec<usize>, Vec<usize>) = (counts(mnist.train.labels()), counts(mnist.test.labels()));
+    train == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+        && test == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 }
 
 fn synthetic(threads: usize, why: &str) -> Result<Digits, Error> {

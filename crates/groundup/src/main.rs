@@ -1,6 +1,6 @@
 //! groundup: chapter 6 of *Deep Learning from Scratch*, from the ground up.
 //!
-//! Without arguments it runs the whole chapter and leaves a report. `groundup help` lists the rest.
+//! Without a subcommand it runs the whole chapter, as `chapter` does without options, and leaves a report. `groundup help` lists the rest.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,6 @@ use cli::{Cli, Command};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Without a subcommand the arguments are those of `chapter`.
     let cli = Cli::parse();
     let done = match cli.command.unwrap_or_else(|| Command::Chapter(cli::Chapter::default())) {
         Command::Chapter(options) => commands::chapter::run(&options),

@@ -24,18 +24,16 @@ impl Dataset {
     pub fn new(pixels: Vec<u8>, labels: Vec<u8>, rows: usize, columns: usize) -> Result<Self, Fault> {
         let inconsistent = |what: String| Err(Fault::Inconsistent { what });
         if labels.is_empty() || rows == 0 || columns == 0 {
-            return inconsistent(format!(
-                "{} labels, images of {rows}x{columns} pixels; there must be some",
-                labels.len()
-            ));
+            return inconsistent(format!("{} images of {rows}x{columns} pixels; there must be some", labels.len()));
         }
-        let needed = rows.checked_mul(columns).and_then(|width| width.checked_mul(labels.len()));
-        if needed != Some(pixels.len()) {
-            return inconsistent(format!(
-                "{} bytes of pixels, but {} labels for images of {rows}x{columns}; there must be an image a label",
-                pixels.len(),
-                labels.len()
-            ));
+        let width = rows.checked_mul(columns);
+        if width.and_then(|width| width.checked_mul(labels.len())) != Some(pixels.len()) {
+            let labels = labels.len();
+            let found = match width {
+                Some(width) if pixels.len().is_multiple_of(width) => format!("{} images", pixels.len() / width),
+                _ => format!("{} bytes, which are no whole images of {rows}x{columns} pixels,", pixels.len()),
+            };
+            return inconsistent(format!("{found} but {labels} labels; there must be one each"));
         }
         if let Some(index) = labels.iter().position(|&label| label > 9) {
             return Err(Fault::Label { label: labels[index], index });

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The operating system refused.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}; check the path and what may be done there", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -260,7 +260,10 @@ fn a_failed_write_leaves_the_old_file_and_no_temporary_one() {
         assert_eq!(fs::read(&path)?, b"what was there before", "its place is not touched before it is whole");
         Err(std::io::Error::other("the disk is full"))
     });
-    assert_eq!(error.unwrap_err().to_string(), format!("{}: the disk is full", path.display()));
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        format!("{}: the disk is full; check the path and what may be done there", path.display())
+    );
     assert_eq!(fs::read(&path).unwrap(), b"what was there before");
     assert_eq!(files_of(dir.path()), ["x", "x.gz"]);
 }

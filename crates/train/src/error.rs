@@ -32,7 +32,7 @@ pub enum Error {
     #[error(transparent)]
     Data(#[from] mnist_io::Error),
     /// A model file.
-    #[error("{path}: {what}", path = path.display())]
+    #[error("{path}: {what}; give a model that `groundup train --save` wrote", path = path.display())]
     Model {
         /// The file.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum Error {
         what: String,
     },
     /// A log file.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}; give a file that can be written", path = path.display())]
     Log {
         /// The file.
         path: PathBuf,

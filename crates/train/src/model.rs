@@ -107,7 +107,7 @@ impl Model {
         let damaged = |e: safetensors::SafeTensorError| error(format!("not a safetensors file ({e})"));
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let foreign = || error(format!("no {KEY:?} metadata; it was not written by `groundup train --save`"));
+        let foreign = || error(format!("no {KEY:?} metadata"));
         let description = metadata.metadata().as_ref().and_then(|all| all.get(KEY)).ok_or_else(foreign)?;
         let description: Description =
             serde_json::from_str(description).map_err(|e| error(format!("its {KEY:?} metadata: {e}")))?;
@@ -173,10 +173,10 @@ impl Description {
         let preset = |name: &str| match name {
             "book" => Ok(Preset::Book),
             "torch" => Ok(Preset::Torch),
-            _ => Err(format!("a preset {name:?}; known are book and torch")),
+            _ => Err(format!("a preset {name:?}, of which book and torch are known")),
         };
         if self.version != 1 {
-            return Err(format!("version {} of the format; this program reads version 1", self.version));
+            return Err(format!("version {} of the format, of which this program reads version 1", self.version));
         }
         if self.inputs == 0 || self.hidden.contains(&0) || !(1..=256).contains(&self.classes) {
             return Err(format!("a network of {} inputs, {:?} and {} classes", self.inputs, self.hidden, self.classes));
@@ -184,10 +184,10 @@ impl Description {
         let activation = [Activation::Relu, Activation::Sigmoid, Activation::Tanh]
             .into_iter()
             .find(|activation| activation.name() == self.activation)
-            .ok_or_else(|| format!("an activation {:?}; known are relu, sigmoid and tanh", self.activation))?;
+            .ok_or_else(|| format!("an activation {:?}, of which relu, sigmoid and tanh are known", self.activation))?;
         let dropout = match &self.dropout {
             Some((ratio, _)) if !(0.0..1.0).contains(ratio) => {
-                return Err(format!("a dropout ratio of {ratio}; it must be in [0, 1)"));
+                return Err(format!("a dropout ratio of {ratio}, which must be in [0, 1)"));
             }
             Some((ratio, name)) => Some((*ratio, preset(name)?.dropout_form())),
             None => None,

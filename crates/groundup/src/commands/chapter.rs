@@ -19,8 +19,9 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     }
     let digits = data::find(options.data.as_deref(), threads)?;
     println!("data: {}", digits.origin);
-    let names: Vec<Name> =
-        if options.names.is_empty() { Name::value_variants().to_vec() } else { options.names.clone() };
+    let mut names = if options.names.is_empty() { Name::value_variants().to_vec() } else { options.names.clone() };
+    let mut seen = Vec::new();
+    names.retain(|name| !seen.contains(name) && (seen.push(*name), true).1);
     let context = Context { digits: &digits, exec, seed: options.seed, runs: options.runs };
     let mut reports = Vec::new();
     for name in names {

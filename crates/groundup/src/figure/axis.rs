@@ -59,7 +59,14 @@ impl Axis {
             .map(|value| {
                 let label =
                     if value.abs() >= 1000.0 { thousands(value) } else { format!("{value:.*}", digits as usize) };
-                (value, if label.trim_start_matches('-').chars().all(|c| c == '0') { "0".to_owned() } else { label })
+                (
+                    value,
+                    if label.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
+                        "0".to_owned()
+                    } else {
+                        label
+                    },
+                )
             })
             .collect()
     }

@@ -1,0 +1,217 @@
+//! The command line of `design.md` as a contract: other programs call these names and read these answers.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `main.rs` | exit status, help, the two lines of an error |
+//! | `train.rs` | every flag of `train`, its outputs, the same bits on every ISA and number of threads |
+//! | `model.rs` | saved networks: what is in the file, `evaluate`, damaged files |
+//! | `search.rs` | `search` |
+//! | `digits.rs` | `data`, and where digits are looked for |
+
+mod digits;
+mod model;
+mod search;
+mod train;
+
+#[path = "../support"]
+mod support {
+    pub mod data;
+    pub mod run;
+}
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+use support::data::digits;
+use support::run::{Ran, command, groundup};
+use tensor::isa::AnyIsa;
+
+/// What the binary printed, which must be one JSON value and nothing else.
+fn json(args: &[&str]) -> Value {
+    let out = groundup(args);
+    assert_eq!(out.lines().count(), 1, "one line: {out:?}");
+    serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error} in {out:?}"))
+}
+
+/// `train` on the small digits, with `--json`.
+fn train(options: &[&str]) -> Value {
+    json(&[&["train", "--data", digits(), "--json"], options].concat())
+}
+
+/// The cause and the cure of a command whose work fails: status 1, and these two lines on stderr alone.
+fn failure(command: &mut Command) -> [String; 2] {
+    let ran = Ran::of(command);
+    assert_eq!(ran.status, Some(1), "{command:?}:\n{}{}", ran.out, ran.err);
+    let lines: Vec<&str> = ran.err.lines().filter(|line| !line.starts_with("note: a debug build")).collect();
+    let [cause, cure] = lines[..] else { panic!("not two lines: {}", ran.err) };
+    let text = |line: &str, label: &str| {
+        let text = line.strip_prefix(label).unwrap_or_else(|| panic!("{line:?} does not start with {label:?}"));
+        assert!(text.len() > 3, "nothing after {label:?}: {}", ran.err);
+        text.to_owned()
+    };
+    [text(cause, "error: "), text(cure, "cure:  ")]
+}
+
+/// [`failure`] of these arguments, in an empty folder.
+fn failure_of(args: &[&str]) -> [String; 2] {
+    let dir = tempfile::tempdir().unwrap();
+    let failure = failure(&mut command(dir.path(), args));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{args:?} left a file behind");
+    failure
+}
+
+#[test]
+fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
+    let digits = "--data";
+    let contract: [(&[&str], &[&str]); 8] = [
+        (&[], &["chapter", "train", "evaluate", "search", "data", "info"]),
+        (
+            &["chapter"],
+            &[
+                "optimizer-paths",
+                "optimizer-comparison",
+                "activation-histograms",
+                "init-comparison",
+                "batch-norm",
+                "weight-decay",
+                "dropout",
+                "hyperparameter-search",
+                digits,
+                "--out",
+                "--seed",
+                "--runs",
+                "--threads",
+            ],
+        ),
+        (
+            &["train"],
+            &[
+                digits,
+                "--hidden",
+                "--activation",
+                "--init",
+                "--batch-norm",
+                "--dropout",
+                "--weight-decay",
+                "--optimizer",
+                "--lr",
+                "--schedule",
+                "--batch-size",
+                "--epochs",
+                "--steps",
+                "--train-samples",
+                "--preset",
+                "--sampling",
+                "--seed",
+                "--threads",
+                "--log",
+                "--save",
+                "--quiet",
+                "--json",
+            ],
+        ),
+        (&["evaluate"], &["--model", digits, "--json"]),
+        (
+            &["search"],
+            &[
+                digits,
+                "--trials",
+                "--epochs",
+                "--lr",
+                "--weight-decay",
+                "--rounds",
+                "--jobs",
+                "--seed",
+                "--shard",
+                "--json",
+            ],
+        ),
+        (&["data"], &["download", "synth", "info"]),
+        (&["data", "synth"], &["--dir", "--train", "--test", "--seed"]),
+        (&["data", "download"], &["--dir"]),
+    ];
+    for (command, names) in contract {
+        let help = groundup(&[command, &["--help"]].concat());
+        for name in names {
+            let is = |word: &str| word.trim_matches(['[', ']', ',', ':', '.']) == *name;
+            assert!(help.split_whitespace().any(is), "groundup {command:?} --help does not name {name}:\n{help}");
+        }
+    }
+    assert_eq!(groundup(&["--version"]), format!("groundup {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_wrong_command_line_is_status_2_says_what_is_wrong_and_does_nothing() {
+    let wrong: &[(&[&str], &str)] = &[
+        (&["frobnicate"], "frobnicate"),
+        (&["--frobnicate"], "--frobnicate"),
+        (&["chapter", "optimizer-path"], "optimizer-paths"),
+        (&["chapter", "optimizer-paths", "--runs", "0"], "--runs"),
+        (&["chapter", "optimizer-paths", "--threads", "0"], "--threads"),
+        (&["train", "--frobnicate"], "--frobnicate"),
+        (&["train", "--activation", "gelu"], "relu, sigmoid, tanh"),
+        (&["train", "--init", "normal:-1"], "normal:STD"),
+        (&["train", "--optimizer", "sgdd"], "sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw"),
+        (&["train", "--preset", "keras"], "book, torch"),
+        (&["train", "--sampling", "some"], "shuffle, replacement"),
+        (&["train", "--schedule", "step:0:0.5"], "step:EPOCHS:FACTOR"),
+        (&["train", "--hidden", "100,,100"], "--hidden"),
+        (&["train", "--dropout", "1"], "--dropout"),
+        (&["train", "--batch-size", "0"], "--batch-size"),
+        (&["train", "--threads", "0"], "--threads"),
+        (&["train", "--lr", "fast"], "--lr"),
+        (&["train", "--seed", "-1"], "-1"),
+        (&["train", "--steps", "1", "--epochs", "1"], "--epochs"),
+        (&["evaluate"], "--model"),
+        (&["search", "--lr", "1e-2..1e-6"], "1e-6..1e-2"),
+        (&["search", "--weight-decay", "0..1"], "1e-6..1e-2"),
+        (&["search", "--shard", "3/2"], "1/4"),
+        (&["search", "--shard", "0/2"], "1/4"),
+        (&["search", "--trials", "0"], "--trials"),
+        (&["search", "--jobs", "0"], "--jobs"),
+        (&["data", "synth", "--train", "0"], "--train"),
+        (&["data", "info"], "<PATH>"),
+        (&["data"], "synth"),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (args, says) in wrong {
+        let ran = Ran::of(&mut command(dir.path(), args));
+        assert_eq!(ran.status, Some(2), "groundup {args:?}:\n{}{}", ran.out, ran.err);
+        assert!(ran.err.contains(says), "groundup {args:?} does not say {says:?}:\n{}", ran.err);
+        assert_eq!(ran.out, "", "groundup {args:?}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "a wrong command line wrote something");
+}
+
+#[test]
+fn an_unknown_isa_is_refused_by_every_command_that_computes() {
+    let commands: &[&[&str]] = &[
+        &["train", "--data", digits(), "--steps", "1"],
+        &["chapter", "optimizer-paths", "--data", digits()],
+        &["search", "--data", digits(), "--trials", "1"],
+        &["evaluate", "--model", "none.safetensors"],
+        &["info"],
+    ];
+    for args in commands {
+        let [cause, cure] = failure(command(Path::new("."), args).env("GROUNDUP_ISA", "sse9"));
+        assert_eq!(cause, "GROUNDUP_ISA=sse9 is not an ISA", "{args:?}");
+        assert!(cure.contains("portable, avx2, avx512"), "{args:?}: {cure}");
+    }
+}
+
+#[test]
+fn info_names_the_isa_in_use_and_measures_each_there_is() {
+    for isa in AnyIsa::available().map(AnyIsa::name) {
+        let mut info = command(Path::new("."), &["info"]);
+        let ran = Ran::of(info.env("GROUNDUP_ISA", isa));
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        assert!(ran.out.starts_with(&format!("ISA        {isa} (available: ")), "{}", ran.out);
+        for measured in AnyIsa::available().map(AnyIsa::name) {
+            let line = ran.out.lines().find(|line| line.starts_with("peak") && line.ends_with(measured));
+            let line = line.unwrap_or_else(|| panic!("no peak of {measured}:\n{}", ran.out));
+            let peak: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            assert!(peak > 0.0, "{line}");
+        }
+        assert!(ran.out.lines().any(|line| line.starts_with("bandwidth") && line.contains("DRAM")), "{}", ran.out);
+    }
+}
