@@ -27,6 +27,7 @@
 //! the same sum over absolute values.
 
 mod driver;
+pub mod ladder;
 mod microkernel;
 mod pack;
 mod plan;
