@@ -1,6 +1,7 @@
-//! What the activation functions share: a map of X to Y, and a backward that needs only Y and dY.
+//! The activation functions' common layer: a map of X to Y, and a backward that needs only Y and dY. The functions are one a file.
 
-use crate::layer::expect_shape;
+use crate::layer::{Layer, Pass, expect_shape};
+use std::marker::PhantomData;
 use tensor::isa::{Isa, Op};
 use tensor::vec::{map_lanes, map2_lanes};
 use tensor::{Exec, ShapeError, View, ViewMut};
@@ -27,7 +28,7 @@ impl Activation {
     }
 
     /// The layer of `width` units.
-    pub fn layer(self, width: usize) -> Box<dyn crate::Layer> {
+    pub fn layer(self, width: usize) -> Box<dyn Layer> {
         match self {
             Self::Relu => Box::new(crate::Relu::new(width)),
             Self::Sigmoid => Box::new(crate::Sigmoid::new(width)),
@@ -36,8 +37,8 @@ impl Activation {
     }
 }
 
-/// An elementwise function and its derivative written in terms of its value.
-pub(crate) trait Elementwise {
+/// An elementwise function, and its derivative written in terms of its value.
+pub trait Function: Send + Clone + std::fmt::Debug {
     /// The layer's name, for messages.
     const NAME: &'static str;
     /// f(x)
@@ -46,53 +47,77 @@ pub(crate) trait Elementwise {
     fn gradient<I: Isa>(isa: I, y: I::F, dy: I::F) -> I::F;
 }
 
-/// Y ← f(X), row by row.
-pub(crate) fn forward<E: Elementwise>(
-    exec: Exec,
+/// A layer of units that each apply a [`Function`]. Cost: one pass over X and Y.
+#[derive(Clone, Debug)]
+pub struct Elementwise<F> {
     width: usize,
-    x: View<'_, f32, 2>,
-    y: ViewMut<'_, f32, 2>,
-) -> Result<(), ShapeError> {
-    struct Forward<'a, E>(View<'a, f32, 2>, ViewMut<'a, f32, 2>, std::marker::PhantomData<E>);
-    impl<E: Elementwise> Op for Forward<'_, E> {
-        type Output = ();
-        #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            for (x, y) in self.0.row_iter().zip(self.1.into_row_iter()) {
-                map_lanes(isa, x, y, |x| E::value(isa, x));
-            }
+    function: PhantomData<F>,
+}
+
+impl<F: Function> Elementwise<F> {
+    /// A layer of `width` units.
+    pub fn new(width: usize) -> Self {
+        Self { width, function: PhantomData }
+    }
+}
+
+/// Y ← f(X), row by row.
+struct Forward<'a, F>(View<'a, f32, 2>, ViewMut<'a, f32, 2>, PhantomData<F>);
+
+impl<F: Function> Op for Forward<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        for (x, y) in self.0.row_iter().zip(self.1.into_row_iter()) {
+            map_lanes(isa, x, y, |x| F::value(isa, x));
         }
     }
-    let shape = [x.rows(), width];
-    expect_shape(E::NAME, "X", x.shape(), shape)?;
-    expect_shape(E::NAME, "Y", y.shape(), shape)?;
-    exec.run(Forward::<E>(x, y, std::marker::PhantomData));
-    Ok(())
 }
 
 /// dX ← f′(X)·dY, row by row, from Y.
-pub(crate) fn backward<E: Elementwise>(
-    exec: Exec,
-    width: usize,
-    y: View<'_, f32, 2>,
-    dy: View<'_, f32, 2>,
-    dx: Option<ViewMut<'_, f32, 2>>,
-) -> Result<(), ShapeError> {
-    struct Backward<'a, E>(View<'a, f32, 2>, View<'a, f32, 2>, ViewMut<'a, f32, 2>, std::marker::PhantomData<E>);
-    impl<E: Elementwise> Op for Backward<'_, E> {
-        type Output = ();
-        #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            for ((y, dy), dx) in self.0.row_iter().zip(self.1.row_iter()).zip(self.2.into_row_iter()) {
-                map2_lanes(isa, y, dy, dx, |y, dy| E::gradient(isa, y, dy));
-            }
+struct Backward<'a, F>(View<'a, f32, 2>, View<'a, f32, 2>, ViewMut<'a, f32, 2>, PhantomData<F>);
+
+impl<F: Function> Op for Backward<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        for ((y, dy), dx) in self.0.row_iter().zip(self.1.row_iter()).zip(self.2.into_row_iter()) {
+            map2_lanes(isa, y, dy, dx, |y, dy| F::gradient(isa, y, dy));
         }
     }
-    let shape = [y.rows(), width];
-    expect_shape(E::NAME, "Y", y.shape(), shape)?;
-    expect_shape(E::NAME, "dY", dy.shape(), shape)?;
-    let Some(dx) = dx else { return Ok(()) };
-    expect_shape(E::NAME, "dX", dx.shape(), shape)?;
-    exec.run(Backward::<E>(y, dy, dx, std::marker::PhantomData));
-    Ok(())
+}
+
+impl<F: Function> Layer for Elementwise<F> {
+    fn kind(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn forward(&mut self, exec: Exec, _: Pass, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) -> Result<(), ShapeError> {
+        let shape = [x.rows(), self.width];
+        expect_shape(F::NAME, "X", x.shape(), shape)?;
+        expect_shape(F::NAME, "Y", y.shape(), shape)?;
+        exec.run(Forward::<F>(x, y, PhantomData));
+        Ok(())
+    }
+
+    fn backward(
+        &mut self,
+        exec: Exec,
+        _: View<'_, f32, 2>,
+        y: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: Option<ViewMut<'_, f32, 2>>,
+    ) -> Result<(), ShapeError> {
+        let shape = [y.rows(), self.width];
+        expect_shape(F::NAME, "Y", y.shape(), shape)?;
+        expect_shape(F::NAME, "dY", dy.shape(), shape)?;
+        let Some(dx) = dx else { return Ok(()) };
+        expect_shape(F::NAME, "dX", dx.shape(), shape)?;
+        exec.run(Backward::<F>(y, dy, dx, PhantomData));
+        Ok(())
+    }
 }

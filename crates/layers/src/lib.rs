@@ -30,7 +30,7 @@ mod softmax_loss;
 mod stream;
 mod tanh;
 
-pub use activation::Activation;
+pub use activation::{Activation, Elementwise, Function};
 pub use affine::Affine;
 pub use batch_norm::{BatchNorm, BatchNormForm};
 pub use dropout::{Dropout, DropoutForm};
