@@ -230,6 +230,7 @@ impl Block<'_> {
                 c: o.c.add(i * o.c_row + j),
                 c_row: o.c_row,
                 tail: columns - before,
+                prefetch: self.packed.is_some(),
                 beta: if self.first { o.beta } else { 1.0 },
                 finish: if self.last { o.finish } else { Finish::Store },
                 bias: o.bias.wrapping_add(j),

@@ -30,7 +30,9 @@
 //!    hide them. So the loop is compiled for adjacent rows (a transposed A: constant offsets), for adjacent steps four at
 //!    a time in tiles one vector wide (one walk down the rows for four steps: 98 → 103 GFLOP/s in the AVX2 forward
 //!    product), and for the rest. Four at a time in wider tiles makes the compiler spill, and was dropped.
-//! 6. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
+//! 6. *Asking for C ahead.* The tile of a large C is in no near cache, and its rows lie too far apart for the hardware to
+//!    foresee. Prefetching them while k runs gained about 2 % from 1024³ up.
+//! 7. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
 
 use crate::isa::{Isa, LANES};
 
@@ -66,6 +68,8 @@ pub(super) struct Tile {
     pub tail: usize,
     /// Factor of what C holds; with 0 C is not read.
     pub beta: f32,
+    /// Whether to ask for the tile of C ahead of the time it is stored: where C is large.
+    pub prefetch: bool,
     /// The epilogue, and the bias of the tile's first column (not read without one).
     pub finish: Finish,
     pub bias: *const f32,
@@ -186,6 +190,13 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
     let mut acc = [zero; MR];
     // SAFETY: every address is one of those the caller promises, for the ranges written above.
     unsafe {
+        if t.prefetch {
+            for i in 0..MR {
+                for j in 0..NV + usize::from(HALF) {
+                    isa.prefetch(t.c.wrapping_add(i * t.c_row + j * LANES));
+                }
+            }
+        }
         if t.beta != 0.0 {
             let (beta, half_beta) = (isa.splat(t.beta), isa.half_splat(t.beta));
             for i in 0..MR {

@@ -11,8 +11,9 @@ use std::fmt;
 /// Block sizes. `Default` is what was measured best; tests shrink them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {
-    /// Steps of k in a packed block of B. With `nc` it sets the block's size: 384 × 512 floats are 0.75 MB, which stays in
-    /// a 1 or 2 MB L2 beside the rows of A (6 × 384 floats, 9 KB, in L1) that are multiplied with it.
+    /// Steps of k in a packed block of B. With `nc` it sets the block's size: 512 × 512 floats are 1 MB, which an L2 of 1 or
+    /// 2 MB holds all or nearly all of, beside the rows of A (6 × 512 floats, 12 KB, in L1) that are multiplied with it. Each
+    /// further block of k reads and writes C once more, each further block of columns reads A once more.
     pub kc: usize,
     /// Columns in a packed block of B.
     pub nc: usize,
@@ -26,7 +27,7 @@ pub struct Blocking {
 
 impl Default for Blocking {
     fn default() -> Self {
-        Self { kc: 384, nc: 512, pack_above: 10_000_000, pack_rows: 64, per_thread: 1_000_000 }
+        Self { kc: 512, nc: 512, pack_above: 10_000_000, pack_rows: 64, per_thread: 1_000_000 }
     }
 }
 

@@ -217,6 +217,11 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
     fn half_splat(self, x: f32) -> Self::H {
         unsafe { _mm256_set1_ps(x) }
     }

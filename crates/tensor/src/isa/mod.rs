@@ -183,6 +183,12 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// `a >> N`, the sign shifted in.
     fn sar<const N: u32>(self, a: Self::U) -> Self::U;
 
+    /// Asks for the cache line at `at` ahead of its use. A hint: any address may be given, none is read.
+    #[inline(always)]
+    fn prefetch(self, at: *const f32) {
+        let _ = at;
+    }
+
     /// All lanes of half a vector `x`.
     fn half_splat(self, x: f32) -> Self::H;
     /// Reads eight elements at `from`.
