@@ -1,6 +1,7 @@
 //! The page that shows all figures: one file, no network.
 
 use crate::experiments::{Context, Report};
+use crate::figure::escape;
 use std::fmt::Write;
 
 const STYLE: &str = "
@@ -16,10 +17,6 @@ table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}
 td,th{padding:.25rem .8rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
 code{background:var(--card);padding:.1rem .35rem;border-radius:.25rem;font-size:.9em;overflow-wrap:anywhere}
 nav a{display:inline-block;white-space:nowrap;margin-right:1rem}a{color:inherit}";
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
 
 /// The page over the reports there are.
 pub fn page(reports: &[Report], context: &Context<'_>) -> String {

@@ -75,7 +75,14 @@ impl<F: Function> Op for Forward<'_, F> {
 }
 
 /// dX ← f′(X)·dY, row by row, from Y.
-struct Backward<'a, F>(View<'a, f32, 2>, View<'a, f32, 2>, ViewMut<'a, f32, 2>, PhantomData<F>);
+pub(crate) struct Backward<'a, F>(View<'a, f32, 2>, View<'a, f32, 2>, ViewMut<'a, f32, 2>, PhantomData<F>);
+
+impl<'a, F> Backward<'a, F> {
+    /// From Y and dY, which have the shape of dX.
+    pub(crate) fn new(y: View<'a, f32, 2>, dy: View<'a, f32, 2>, dx: ViewMut<'a, f32, 2>) -> Self {
+        Self(y, dy, dx, PhantomData)
+    }
+}
 
 impl<F: Function> Op for Backward<'_, F> {
     type Output = ();
@@ -117,7 +124,7 @@ impl<F: Function> Layer for Elementwise<F> {
         expect_shape(F::NAME, "dY", dy.shape(), shape)?;
         let Some(dx) = dx else { return Ok(()) };
         expect_shape(F::NAME, "dX", dx.shape(), shape)?;
-        exec.run(Backward::<F>(y, dy, dx, PhantomData));
+        exec.run(Backward::<F>::new(y, dy, dx));
         Ok(())
     }
 }

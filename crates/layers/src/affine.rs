@@ -12,11 +12,12 @@
 //! are applied while the result is in registers, and Y is written once. The masked dY of the fused form is a buffer of
 //! the layer (one more pass over B×O); X, Y and dY are never edited.
 
+use crate::activation::Backward;
 use crate::init::Init;
 use crate::layer::{Layer, Parameter, Pass, Role, expect_shape};
+use crate::relu::ReluFunction;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tensor::isa::{Isa, Op};
-use tensor::vec::{column_sums, map2_lanes};
+use tensor::vec::column_sums;
 use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut};
 
 /// Y = X·W + b, or max(0, X·W + b). Cost: 2·B·I·O operations forward, twice that backward.
@@ -58,24 +59,6 @@ impl Affine {
         Gemm::new(x.t(), dy, self.d_weight.view_mut()).run(exec)?;
         column_sums(exec, dy, self.d_bias.as_mut_slice());
         Ok(())
-    }
-}
-
-/// `to ← dY` where Y > 0, else 0.
-struct Mask<'a> {
-    y: View<'a, f32, 2>,
-    dy: View<'a, f32, 2>,
-    to: ViewMut<'a, f32, 2>,
-}
-
-impl Op for Mask<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let zero = isa.splat(0.0);
-        for ((y, dy), to) in self.y.row_iter().zip(self.dy.row_iter()).zip(self.to.into_row_iter()) {
-            map2_lanes(isa, y, dy, to, |y, dy| isa.select(isa.le(y, zero), zero, dy));
-        }
     }
 }
 
@@ -123,7 +106,7 @@ impl Layer for Affine {
         self.reserve(x.rows());
         // Taken out while the rest of the layer is borrowed; moving a tensor moves a pointer.
         let mut masked = std::mem::replace(&mut self.masked, Tensor::zeros([0, 0]));
-        exec.run(Mask { y, dy, to: masked.head_mut(x.rows()) });
+        exec.run(Backward::<ReluFunction>::new(y, dy, masked.head_mut(x.rows())));
         let dy = masked.head(x.rows());
         let mut done = self.backward_of(exec, x, dy);
         if let (Ok(()), Some(dx)) = (&done, dx) {

@@ -1,10 +1,10 @@
 //! What the two comparisons by loss share: the same network trained several ways, the loss of each step's batch after its
 //! update, and the test accuracy at the end.
 
-use super::Context;
+use super::{Context, Curves};
 use crate::figure::{Axis, Figure, Mark, Panel};
 use crate::statistics::{mean, plus_minus, rounded, smooth, spread};
-use serde_json::{Value, json};
+use serde_json::json;
 use train::{Config, Error, Trainer};
 
 /// Steps of a run.
@@ -25,14 +25,6 @@ pub struct Variant {
 struct Curve {
     loss: Vec<f64>,
     test_accuracy: f64,
-}
-
-/// The results: numbers, table, figure.
-pub struct Curves {
-    pub results: Value,
-    pub table: Vec<Vec<String>>,
-    pub figure: Figure,
-    pub headline: String,
 }
 
 /// Trains every variant with every seed.

@@ -88,6 +88,14 @@ pub struct Report {
     pub svg: String,
 }
 
+/// What a comparison of several ways of training found: numbers, headline, table and figure of its report.
+struct Curves {
+    results: Value,
+    headline: String,
+    table: Vec<Vec<String>>,
+    figure: Figure,
+}
+
 /// What an experiment says of itself; `report` adds numbers and figure.
 struct Description {
     name: &'static str,

@@ -1,11 +1,11 @@
 //! What the two experiments on overfitting share: 300 training images, a network far too large for them, and accuracy on
 //! training and test images after each epoch.
 
-use super::Context;
+use super::{Context, Curves};
 use crate::figure::{Axis, Figure, Mark, Panel};
 use crate::statistics::{mean, plus_minus, spread};
 use optim::Rule;
-use serde_json::{Value, json};
+use serde_json::json;
 use train::{Config, Error, Length, Trainer};
 
 /// Training images.
@@ -21,14 +21,6 @@ pub struct Variant {
     pub name: &'static str,
     /// Changes the common settings.
     pub change: fn(&mut Config),
-}
-
-/// The results: numbers, table, figure.
-pub struct Curves {
-    pub results: Value,
-    pub table: Vec<Vec<String>>,
-    pub figure: Figure,
-    pub headline: String,
 }
 
 /// Trains each variant for so many epochs with every seed.

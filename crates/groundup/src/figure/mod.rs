@@ -12,3 +12,4 @@ mod svg;
 
 pub use axis::Axis;
 pub use chart::{Figure, Mark, Panel};
+pub use svg::escape;

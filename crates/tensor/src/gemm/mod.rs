@@ -35,7 +35,6 @@ mod pool;
 mod table;
 
 pub use plan::{Blocking, Plan, Split};
-pub use pool::parallel;
 pub use table::tile_names;
 
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};

@@ -2,7 +2,7 @@
 
 /// Calls `work(0)`, …, `work(parts − 1)`, each once, on the rayon pool this is called in; with one part on this thread,
 /// without touching rayon. A tree of `rayon::join`, whose jobs live on the stack: a `scope` would allocate.
-pub fn parallel(parts: usize, work: &(impl Fn(usize) + Sync)) {
+pub(super) fn parallel(parts: usize, work: &(impl Fn(usize) + Sync)) {
     fn range(from: usize, to: usize, work: &(impl Fn(usize) + Sync)) {
         if to - from <= 1 {
             if from < to {
