@@ -1,102 +1,94 @@
-//! The matrix product on the shapes of training and on squares, with `matrixmultiply` beside it.
+//! The matrix product: the shapes of training, squares from 16 to 2048, odd ones; with `matrixmultiply` beside it, and with
+//! `--features peers` also `faer` and `gemm`.
 //!
-//! Names are m×k×n; ᵀ marks a transposed operand. Throughput is in operations (a multiply-add counts as two), so criterion
-//! prints Gelem/s for GFLOP/s. Largest shapes: `cargo bench --bench gemm -- 2048`.
+//! Names are m×k×n; ᵀ marks a transposed operand. Each ISA is timed on one thread, the best one also on all cores (pin the bench to one
+//! core, `taskset -c 0`, for one thread alone). `after 1 ms` is a call that comes after the program has slept, as calls in a
+//! program do; there the threads of a pool are asleep too.
 
-use criterion::{BenchmarkId, Throughput, criterion_group, criterion_main};
-use criterion::{Criterion, measurement::WallTime};
-use groundup_benches::{criterion, execs, random};
-use tensor::{Exec, Gemm, Tensor, View};
-use testkit::compare::{Bound, assert_close};
-use testkit::gemm as reference;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
+use groundup_benches::{CurrentPeak, Engine, Flops, Peaks, Product, criterion, execs};
+use std::time::{Duration, Instant};
+use tensor::Exec;
 use testkit::rng::Rng;
 use testkit::shapes::{self, Shape};
 
-/// The operands of a shape: the tensors as they lie in memory.
-struct Operands {
-    shape: Shape,
-    a: Tensor<f32, 2>,
-    b: Tensor<f32, 2>,
-    c: Tensor<f32, 2>,
+struct Bench {
+    peaks: Peaks,
+    current: CurrentPeak,
+    cores: usize,
 }
 
-impl Operands {
-    fn new(shape: Shape, rng: &mut Rng) -> Self {
-        let turned = |[rows, cols]: [usize; 2], turn: bool| if turn { [cols, rows] } else { [rows, cols] };
-        let a = random(rng, turned([shape.m, shape.k], shape.a_transposed));
-        let b = random(rng, turned([shape.k, shape.n], shape.b_transposed));
-        Self { shape, a, b, c: Tensor::zeros([shape.m, shape.n]) }
+impl Bench {
+    fn time(&self, group: &mut BenchmarkGroup<'_, Flops>, product: &mut Product, engine: Engine, threads: usize) {
+        self.current.set(match engine {
+            Engine::Ours(exec) => self.peaks.of(exec),
+            _ => self.peaks.best(threads),
+        });
+        product.multiply(engine);
+        product.check(engine.name());
+        let name = if threads > 1 { format!("{}, {threads} threads", engine.name()) } else { engine.name().to_owned() };
+        group.bench_function(BenchmarkId::new(name, product.name()), |b| b.iter(|| product.multiply(engine)));
     }
 
-    fn views(&self) -> (View<'_, f32, 2>, View<'_, f32, 2>) {
-        let (a, b) = (self.a.view(), self.b.view());
-        (if self.shape.a_transposed { a.t() } else { a }, if self.shape.b_transposed { b.t() } else { b })
-    }
-
-    fn ours(&mut self, exec: Exec) {
-        let mut c = std::mem::replace(&mut self.c, Tensor::zeros([0, 0]));
-        let (a, b) = self.views();
-        Gemm::new(a, b, c.view_mut()).run(exec).expect("the shapes go together");
-        self.c = c;
-    }
-
-    /// The rival: `matrixmultiply`, built for one thread.
-    fn rival(&mut self) {
-        let Shape { m, k, n, .. } = self.shape;
-        let (a, b) = self.views();
-        let [[rsa, csa], [rsb, csb]] = [a.strides(), b.strides()].map(|strides| strides.map(usize::cast_signed));
-        let (a, b) = (a.data().as_ptr(), b.data().as_ptr());
-        let c = self.c.as_mut_slice().as_mut_ptr();
-        // SAFETY: the views were checked to reach all their elements; C is m×n, row-major and its own.
-        unsafe { matrixmultiply::sgemm(m, k, n, 1.0, a, rsa, csa, b, rsb, csb, 0.0, c, n.cast_signed(), 1) }
-    }
-
-    /// Holds C against the f64 reference, or, where that would take seconds, against Freivalds' test.
-    fn check(&self, who: &str) {
-        let Shape { m, k, n, .. } = self.shape;
-        let (a, b) = self.views();
-        let matrix = |view: View<'_, f32, 2>| view.to_tensor();
-        let (a, b) = (matrix(a), matrix(b));
-        let product = reference::Gemm::product(m, n, k, a.as_slice(), b.as_slice());
-        if self.shape.flops() < 100_000_000 {
-            let want = product.reference();
-            assert_close(who, self.c.as_slice(), &want.values, Bound::PerElement(&want.bounds()));
-        } else {
-            testkit::freivalds::freivalds(&product, self.c.as_slice(), &mut Rng::new(9)).expect("C is A times B");
+    fn shapes(&self, c: &mut Criterion<Flops>, name: &str, list: &[Shape]) {
+        let mut group = c.benchmark_group(name);
+        for &shape in list {
+            let mut product = Product::new(shape, &mut Rng::new(1));
+            group.throughput(Throughput::Elements(shape.flops()));
+            for exec in execs() {
+                self.time(&mut group, &mut product, Engine::Ours(exec), 1);
+            }
+            for rival in Engine::rivals(1) {
+                self.time(&mut group, &mut product, rival, 1);
+            }
+            if self.cores > 1 {
+                self.time(&mut group, &mut product, Engine::Ours(all_cores(self.cores)), self.cores);
+            }
         }
+        group.finish();
     }
-}
 
-fn bench_shapes(c: &mut Criterion<WallTime>, group: &str, list: &[Shape]) {
-    let mut rng = Rng::new(1);
-    let mut group = c.benchmark_group(group);
-    for &shape in list {
-        let mark = |turned| if turned { "ᵀ" } else { "" };
-        let (m, k, n) = (shape.m, shape.k, shape.n);
-        let name = format!("{m}x{k}{}x{n}{}", mark(shape.a_transposed), mark(shape.b_transposed));
-        let mut operands = Operands::new(shape, &mut rng);
-        group.throughput(Throughput::Elements(shape.flops()));
-        for exec in execs() {
-            operands.ours(exec);
-            operands.check(&name);
-            group.bench_function(BenchmarkId::new(exec.isa().name(), &name), |b| b.iter(|| operands.ours(exec)));
+    /// One thread and all cores, each call after a millisecond of sleep.
+    fn after_idleness(&self, c: &mut Criterion<Flops>) {
+        let mut group = c.benchmark_group("after 1 ms");
+        for shape in shapes::CHAPTER.into_iter().chain(shapes::SQUARES) {
+            let mut product = Product::new(shape, &mut Rng::new(1));
+            group.throughput(Throughput::Elements(shape.flops()));
+            for threads in [1, self.cores] {
+                let exec = all_cores(threads);
+                self.current.set(self.peaks.of(exec));
+                group.bench_function(BenchmarkId::new(format!("{threads} threads"), product.name()), |b| {
+                    b.iter_custom(|calls| {
+                        let mut busy = Duration::ZERO;
+                        for _ in 0..calls.min(1000) {
+                            std::thread::sleep(Duration::from_millis(1));
+                            let start = Instant::now();
+                            product.multiply(Engine::Ours(exec));
+                            busy += start.elapsed();
+                        }
+                        busy.mul_f64(calls as f64 / calls.min(1000) as f64)
+                    });
+                });
+            }
         }
-        operands.rival();
-        operands.check(&name);
-        group.bench_function(BenchmarkId::new("matrixmultiply", &name), |b| b.iter(|| operands.rival()));
+        group.finish();
     }
-    group.finish();
 }
 
-fn benches(c: &mut Criterion<WallTime>) {
-    bench_shapes(c, "chapter", &shapes::CHAPTER);
-    bench_shapes(c, "large", &shapes::LARGE);
-    bench_shapes(c, "odd", &shapes::ODD);
+fn all_cores(threads: usize) -> Exec {
+    Exec::with_isa(execs().pop().expect("there is an ISA").isa(), threads)
 }
 
-criterion_group! {
-    name = group;
-    config = criterion();
-    targets = benches
+fn main() {
+    let (flops, current) = Flops::new();
+    let mut c = criterion().with_measurement(flops);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let bench = Bench { peaks: Peaks::measure(), current, cores };
+    bench.shapes(&mut c, "chapter", &shapes::CHAPTER);
+    bench.shapes(&mut c, "squares", &shapes::SQUARES);
+    bench.shapes(&mut c, "others", &shapes::OTHERS);
+    if cores > 1 {
+        bench.after_idleness(&mut c);
+    }
+    c.final_summary();
 }
-criterion_main!(group);

@@ -3,6 +3,12 @@
 //! Every bench walks the ISAs this CPU has (portable is left out where an FMA is a library call: it is a judge, not a
 //! rival), on one thread. Pin a run for quiet figures: `taskset -c 0 cargo bench --bench gemm`.
 
+mod engines;
+mod flops;
+
+pub use engines::{Engine, Product};
+pub use flops::{CurrentPeak, Flops, Peaks};
+
 use criterion::Criterion;
 use std::time::Duration;
 use tensor::isa::AnyIsa;

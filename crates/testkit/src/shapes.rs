@@ -57,26 +57,36 @@ pub const CHAPTER: [Shape; 8] = [
     Shape::input_gradient("last layer, dX", 100, 100, 10),
 ];
 
-/// Products large enough to show what fraction of the peak a kernel reaches. Names are m×k×n.
-pub const LARGE: [Shape; 5] = [
+/// Squares from what fits L1 to what fits no cache. Names are m×k×n.
+pub const SQUARES: [Shape; 14] = [
+    Shape::plain("16x16x16", 16, 16, 16),
+    Shape::plain("32x32x32", 32, 32, 32),
+    Shape::plain("48x48x48", 48, 48, 48),
+    Shape::plain("64x64x64", 64, 64, 64),
+    Shape::plain("96x96x96", 96, 96, 96),
+    Shape::plain("128x128x128", 128, 128, 128),
+    Shape::plain("192x192x192", 192, 192, 192),
     Shape::plain("256x256x256", 256, 256, 256),
+    Shape::plain("384x384x384", 384, 384, 384),
     Shape::plain("512x512x512", 512, 512, 512),
+    Shape::plain("768x768x768", 768, 768, 768),
     Shape::plain("1024x1024x1024", 1024, 1024, 1024),
+    Shape::plain("1536x1536x1536", 1536, 1536, 1536),
     Shape::plain("2048x2048x2048", 2048, 2048, 2048),
-    Shape::plain("1024x784x512", 1024, 784, 512),
 ];
 
-/// Products no tile divides, or that are thin in one direction. Names are m×k×n.
-pub const ODD: [Shape; 4] = [
+/// A larger layer's product, products no tile divides, and products thin in one direction. Names are m×k×n.
+pub const OTHERS: [Shape; 5] = [
+    Shape::plain("1024x784x512", 1024, 784, 512),
     Shape::plain("37x211x53", 37, 211, 53),
     Shape::plain("1x784x100", 1, 784, 100),
     Shape::plain("1000x333x777", 1000, 333, 777),
     Shape::plain("4096x64x4096", 4096, 64, 4096),
 ];
 
-/// [`CHAPTER`], [`LARGE`] and [`ODD`], one after the other.
+/// [`CHAPTER`], [`SQUARES`] and [`OTHERS`], one after the other.
 pub fn all() -> impl Iterator<Item = Shape> {
-    CHAPTER.into_iter().chain(LARGE).chain(ODD)
+    CHAPTER.into_iter().chain(SQUARES).chain(OTHERS)
 }
 
 /// The sizes at which a loop of step `tile` changes behaviour: 0, 1, t − 1, t, t + 1 and 2t + 1, sorted, each once.
