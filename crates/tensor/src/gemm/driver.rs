@@ -31,6 +31,9 @@ use crate::isa::LANES;
 use std::cell::Cell;
 use std::ops::Range;
 
+/// Bytes of a panel of B that stays in L1 beside the rows of A.
+const NEAR: usize = 32 << 10;
+
 thread_local! {
     /// This thread's buffer for packed B, grown to the largest block it has met. It is taken out while in use: a
     /// thread that waits inside rayon may be handed another product.
@@ -102,8 +105,10 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, rows: Range<usize>, column
         }
     }
     let buffer = Packed(packed.as_mut_ptr());
-    for jc in columns.clone().step_by(plan.nc.max(1)) {
-        let block_columns = jc..columns.end.min(jc + plan.nc);
+    let blocks = columns.len().div_ceil(plan.nc.max(1));
+    for block in 0..blocks {
+        let within = share(columns.len(), LANES, block, blocks);
+        let block_columns = columns.start + within.start..columns.start + within.end;
         let mut pc = 0;
         loop {
             let steps = pc..k.min(pc + plan.kc);
@@ -231,6 +236,7 @@ impl Block<'_> {
                 c_row: o.c_row,
                 tail: columns - before,
                 prefetch: self.packed.is_some(),
+                far: k * HALF_LANES * halves * size_of::<f32>() > NEAR,
                 beta: if self.first { o.beta } else { 1.0 },
                 finish: if self.last { o.finish } else { Finish::Store },
                 bias: o.bias.wrapping_add(j),

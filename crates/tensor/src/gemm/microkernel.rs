@@ -36,6 +36,9 @@
 
 use crate::isa::{Isa, LANES};
 
+/// How many rows of B ahead a row is asked for that comes from L2: some 100 cycles.
+const STEPS_AHEAD: usize = 8;
+
 /// What to do with the accumulators at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
@@ -64,6 +67,8 @@ pub(super) struct Tile {
     /// C[0, 0] of the tile and the stride from row to row; its columns are adjacent.
     pub c: *mut f32,
     pub c_row: usize,
+    /// Whether this panel of B is too large for L1, and has to be asked for ahead.
+    pub far: bool,
     /// Columns in the last vector, 1 to 16, or in the half vector, 1 to 8.
     pub tail: usize,
     /// Factor of what C holds; with 0 C is not read.
@@ -115,6 +120,14 @@ unsafe fn load_part<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *co
     }
 }
 
+/// Asks for the cache lines of a row.
+#[inline(always)]
+fn prefetch_row<I: Isa, const NV: usize, const HALF: bool>(isa: I, at: *const f32) {
+    for j in 0..NV + usize::from(HALF) {
+        isa.prefetch(at.wrapping_add(j * LANES));
+    }
+}
+
 /// One step of k: every accumulator gains its product.
 ///
 /// # Safety
@@ -146,7 +159,14 @@ unsafe fn step<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
 /// # Safety
 /// As [`tile`], for p < whole.
 #[inline(always)]
-unsafe fn whole_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool, const UNROLL: usize>(
+unsafe fn whole_steps<
+    I: Isa,
+    const MR: usize,
+    const NV: usize,
+    const HALF: bool,
+    const UNROLL: usize,
+    const AHEAD: bool,
+>(
     isa: I,
     t: &Tile,
     acc: &mut [Row<I, NV>; MR],
@@ -160,6 +180,9 @@ unsafe fn whole_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool
         while left >= UNROLL {
             for u in 0..UNROLL {
                 let row = load_whole::<I, NV, HALF>(isa, b);
+                if AHEAD {
+                    prefetch_row::<I, NV, HALF>(isa, b.wrapping_add(STEPS_AHEAD * t.b_step));
+                }
                 step::<I, MR, NV, HALF>(isa, acc, a.wrapping_add(u * a_step), a_row, row);
                 b = b.wrapping_add(t.b_step);
             }
@@ -168,6 +191,9 @@ unsafe fn whole_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool
         }
         for _ in 0..left {
             let row = load_whole::<I, NV, HALF>(isa, b);
+            if AHEAD {
+                prefetch_row::<I, NV, HALF>(isa, b.wrapping_add(STEPS_AHEAD * t.b_step));
+            }
             step::<I, MR, NV, HALF>(isa, acc, a, a_row, row);
             a = a.wrapping_add(a_step);
             b = b.wrapping_add(t.b_step);
@@ -192,9 +218,7 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
     unsafe {
         if t.prefetch {
             for i in 0..MR {
-                for j in 0..NV + usize::from(HALF) {
-                    isa.prefetch(t.c.wrapping_add(i * t.c_row + j * LANES));
-                }
+                prefetch_row::<I, NV, HALF>(isa, t.c.wrapping_add(i * t.c_row));
             }
         }
         if t.beta != 0.0 {
@@ -207,9 +231,13 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
         }
 
         match (t.a_row, t.a_step) {
-            (1, step) => whole_steps::<I, MR, NV, HALF, 1>(isa, t, &mut acc, 1, step),
-            (row, 1) if NV + usize::from(HALF) == 1 => whole_steps::<I, MR, NV, HALF, 4>(isa, t, &mut acc, row, 1),
-            (row, step) => whole_steps::<I, MR, NV, HALF, 1>(isa, t, &mut acc, row, step),
+            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, true>(isa, t, &mut acc, 1, step),
+            (1, step) => whole_steps::<I, MR, NV, HALF, 1, false>(isa, t, &mut acc, 1, step),
+            (row, 1) if NV + usize::from(HALF) == 1 => {
+                whole_steps::<I, MR, NV, HALF, 4, false>(isa, t, &mut acc, row, 1);
+            }
+            (row, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, true>(isa, t, &mut acc, row, step),
+            (row, step) => whole_steps::<I, MR, NV, HALF, 1, false>(isa, t, &mut acc, row, step),
         }
         for p in t.whole..t.k {
             let row = load_part::<I, NV, HALF>(isa, t.b.add(p * t.b_step), t.tail);

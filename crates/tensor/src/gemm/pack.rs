@@ -55,15 +55,18 @@ impl Op for Pack {
     fn run<I: Isa>(self, isa: I) {
         let PackPanel { b, row_stride, column_stride, k, columns, to } = self.0;
         let width = columns.next_multiple_of(HALF_LANES);
+        if column_stride == 1 {
+            // SAFETY: as `new` was promised: rows p < k and their `columns` are readable, the panel writable.
+            unsafe { copy_rows(isa, b, row_stride, k, columns, to, width) }
+            return;
+        }
         for j in (0..columns).step_by(LANES) {
             let count = LANES.min(columns - j);
             // SAFETY: reads are of rows p < k and columns j..j + count, writes inside the panel's
             // k · width floats; both are what `new` was promised.
             unsafe {
                 let (from, to) = (b.add(j * column_stride), to.add(j));
-                if column_stride == 1 {
-                    copy_columns(isa, from, row_stride, k, count, to, width);
-                } else if row_stride == 1 && count == LANES {
+                if row_stride == 1 && count == LANES {
                     transpose_columns(isa, from, column_stride, k, to, width);
                 } else {
                     for p in 0..k {
@@ -78,34 +81,38 @@ impl Op for Pack {
     }
 }
 
+/// Rows of adjacent elements.
+///
 /// # Safety
-/// `from` is readable for `count ≤ 16` floats at each of `k` rows, `to` writable for so many, rounded up to 8, at each.
+/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width = 8·⌈columns/8⌉` at each.
 #[inline(always)]
-unsafe fn copy_columns<I: Isa>(
+unsafe fn copy_rows<I: Isa>(
     isa: I,
     from: *const f32,
     row_stride: usize,
     k: usize,
-    count: usize,
+    columns: usize,
     to: *mut f32,
     width: usize,
 ) {
+    let whole = columns / LANES * LANES;
     for p in 0..k {
         // SAFETY: row p < k of both, as promised.
         unsafe {
-            let from = from.add(p * row_stride);
-            if count == LANES {
-                isa.store_ptr(isa.load_ptr(from), to.add(p * width));
-            } else {
-                isa.store_ptr_part(
-                    isa.load_ptr_part(from, count),
-                    to.add(p * width),
-                    count.next_multiple_of(HALF_LANES),
-                );
+            let (from, to) = (from.add(p * row_stride), to.add(p * width));
+            let mut j = 0;
+            while j < whole {
+                isa.prefetch(from.wrapping_add(AHEAD * row_stride + j));
+                isa.store_ptr(isa.load_ptr(from.add(j)), to.add(j));
+                j += LANES;
+            }
+            if j < columns {
+                isa.store_ptr_part(isa.load_ptr_part(from.add(j), columns - j), to.add(j), width - j);
             }
         }
     }
 }
+const AHEAD: usize = 8;
 
 /// Sixteen columns, each of `k` adjacent elements.
 ///

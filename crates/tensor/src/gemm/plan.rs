@@ -73,6 +73,7 @@ impl Plan {
         } else {
             (k, n.next_multiple_of(HALF_LANES))
         };
+        let nc = if kc * 4 * HALF_LANES * row.max_halves() <= 32 << 10 && exec.threads() == 1 { HALF_LANES * row.max_halves() } else { nc };
         let threads = exec.threads().min(work / blocking.per_thread.max(1)).max(1);
         let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
