@@ -23,7 +23,7 @@ use super::microkernel::{Finish, Tile};
 use super::pack::{self, Pack, PackPanel};
 use super::plan::{Plan, Split};
 use super::pool::{parallel, share};
-use super::table::{self, Row};
+use super::table::{self, Kernel, Row};
 use super::{Epilogue, Gemm, HALF_LANES};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
@@ -203,59 +203,83 @@ impl Block<'_> {
             }
             let tallest = self.row.max_rows(halves);
             let tiles = rows.len().div_ceil(tallest);
-            for tile in 0..tiles {
-                let (from_row, to_row) = (rows.len() * tile / tiles, rows.len() * (tile + 1) / tiles);
-                for panel in 0..count {
-                    self.tile(rows.start + from_row, to_row - from_row, from + panel * HALF_LANES * halves, halves);
+            let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
+            let panel = |panel: usize| self.panel(from + panel * HALF_LANES * halves, halves);
+            if self.steps.len() * HALF_LANES * halves * size_of::<f32>() <= NEAR {
+                for panel in (0..count).map(panel) {
+                    for tile in 0..tiles {
+                        self.tile(&panel, from_row(tile)..from_row(tile + 1));
+                    }
+                }
+            } else {
+                for tile in 0..tiles {
+                    for panel in (0..count).map(panel) {
+                        self.tile(&panel, from_row(tile)..from_row(tile + 1));
+                    }
                 }
             }
         }
     }
 
-    /// One tile: `height` rows of A from `i` on, `halves` half vectors of the block from column `from` on.
-    fn tile(&self, i: usize, height: usize, from: usize, halves: usize) {
+    /// What all tiles of a panel share: `halves` half vectors of the block from column `from` on. C and the bias are those of
+    /// column 0 of the panel and row 0 of C, A is that of row 0.
+    fn panel(&self, from: usize, halves: usize) -> Panel {
         let o = self.operands;
         let (k, j) = (self.steps.len(), self.columns.start + from);
         let columns = (HALF_LANES * halves).min(self.columns.len() - from);
-        let kernel = self.row.kernels[halves - 1][height - 1];
         // The last vector: a half one, or a whole one of which more than half is used.
         let before = if halves % 2 == 1 { HALF_LANES * (halves - 1) } else { HALF_LANES * (halves - 2) };
-        // SAFETY: i, j and the steps are inside m, n and k, which the views of A, B and C were checked to reach.
-        // `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread has these rows and
-        // columns of C. The row is that of an ISA whose token the caller holds, so the CPU has its instructions.
+        let tile = Tile {
+            k,
+            whole: 0,
+            a: o.a.wrapping_add(self.steps.start * o.a_strides[1]),
+            a_row: o.a_strides[0],
+            a_step: o.a_strides[1],
+            b: o.b,
+            b_step: o.b_strides[0],
+            c: o.c.wrapping_add(j),
+            c_row: o.c_row,
+            tail: columns - before,
+            prefetch: self.packed.is_some(),
+            far: k * HALF_LANES * halves * size_of::<f32>() > NEAR,
+            beta: if self.first { o.beta } else { 1.0 },
+            finish: if self.last { o.finish } else { Finish::Store },
+            bias: o.bias.wrapping_add(j),
+        };
+        let tile = match self.packed {
+            Some(Packed(panels)) => pack::reading(panels.wrapping_add(from * k), columns, tile),
+            None => {
+                let start = self.steps.start * o.b_strides[0] + j;
+                let beyond = start + HALF_LANES * halves;
+                // The rows of B whose last (half) vector ends inside B's memory.
+                let whole = match o.b_len.checked_sub(beyond) {
+                    _ if columns == HALF_LANES * halves => k,
+                    None => 0,
+                    Some(_) if o.b_strides[0] == 0 => k,
+                    Some(room) => k.min(room / o.b_strides[0] + 1),
+                };
+                Tile { b: o.b.wrapping_add(start), whole, ..tile }
+            }
+        };
+        Panel { tile, kernels: self.row.kernels[halves - 1] }
+    }
+
+    /// One tile: some rows of A, no more than the panel's tallest kernel has, times the panel.
+    fn tile(&self, panel: &Panel, rows: Range<usize>) {
+        let t = panel.tile;
+        // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B and C were
+        // checked to reach. `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread
+        // has these rows and columns of C. The kernels are those of an ISA whose token the caller holds, so the
+        // CPU has its instructions.
         unsafe {
-            let tile = Tile {
-                k,
-                whole: 0,
-                a: o.a.wrapping_add(i * o.a_strides[0] + self.steps.start * o.a_strides[1]),
-                a_row: o.a_strides[0],
-                a_step: o.a_strides[1],
-                b: o.b,
-                b_step: o.b_strides[0],
-                c: o.c.add(i * o.c_row + j),
-                c_row: o.c_row,
-                tail: columns - before,
-                prefetch: self.packed.is_some(),
-                far: k * HALF_LANES * halves * size_of::<f32>() > NEAR,
-                beta: if self.first { o.beta } else { 1.0 },
-                finish: if self.last { o.finish } else { Finish::Store },
-                bias: o.bias.wrapping_add(j),
-            };
-            let tile = match self.packed {
-                Some(Packed(panels)) => pack::reading(panels.add(from * k), columns, tile),
-                None => {
-                    let start = self.steps.start * o.b_strides[0] + j;
-                    let beyond = start + HALF_LANES * halves;
-                    let whole = match o.b_len.checked_sub(beyond) {
-                        _ if columns == HALF_LANES * halves => k,
-                        None => 0,
-                        Some(_) if o.b_strides[0] == 0 => k,
-                        Some(room) => k.min(room / o.b_strides[0] + 1),
-                    };
-                    Tile { b: o.b.wrapping_add(start), whole, ..tile }
-                }
-            };
-            kernel(&tile);
+            let tile = Tile { a: t.a.wrapping_add(rows.start * t.a_row), c: t.c.add(rows.start * t.c_row), ..t };
+            panel.kernels[rows.len() - 1](&tile);
         }
     }
+}
+
+/// A panel of B, ready for the tiles that read it.
+struct Panel {
+    tile: Tile,
+    kernels: &'static [Kernel],
 }

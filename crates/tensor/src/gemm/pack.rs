@@ -66,8 +66,8 @@ impl Op for Pack {
             // k · width floats; both are what `new` was promised.
             unsafe {
                 let (from, to) = (b.add(j * column_stride), to.add(j));
-                if row_stride == 1 && count == LANES {
-                    transpose_columns(isa, from, column_stride, k, to, width);
+                if row_stride == 1 {
+                    transpose_columns(isa, from, column_stride, k, count, to, width);
                 } else {
                     for p in 0..k {
                         for l in 0..count.next_multiple_of(HALF_LANES) {
@@ -114,32 +114,37 @@ unsafe fn copy_rows<I: Isa>(
 }
 const AHEAD: usize = 8;
 
-/// Sixteen columns, each of `k` adjacent elements.
+/// Columns of `k` adjacent elements each.
 ///
 /// # Safety
-/// `from` is readable for `k` floats at each of 16 columns, `to` writable for 16 floats at each of `k` rows.
+/// `from` is readable for `k` floats at each of `count ≤ 16` columns, `to` writable for so many floats, rounded up to 8, at
+/// each of `k` rows.
 #[inline(always)]
 unsafe fn transpose_columns<I: Isa>(
     isa: I,
     from: *const f32,
     column_stride: usize,
     k: usize,
+    count: usize,
     to: *mut f32,
     width: usize,
 ) {
     for p in (0..k).step_by(LANES) {
         let rows = LANES.min(k - p);
-        let mut block = [isa.splat(0.0); LANES];
-        for (l, column) in block.iter_mut().enumerate() {
-            // SAFETY: column l < 16, elements p..p + rows ≤ k, as promised.
-            *column = unsafe {
-                let from = from.add(l * column_stride + p);
-                if rows == LANES { isa.load_ptr(from) } else { isa.load_ptr_part(from, rows) }
-            };
-        }
-        for (i, row) in isa.transpose(block).into_iter().enumerate().take(rows) {
+        // SAFETY: columns l < count, elements p..p + rows ≤ k, as promised; the other columns are zeros.
+        let block = unsafe {
+            let from = from.add(p);
+            if rows == LANES && count == LANES {
+                isa.load_transposed(from, column_stride)
+            } else {
+                isa.transpose(std::array::from_fn(|l| {
+                    if l < count { isa.load_ptr_part(from.add(l * column_stride), rows) } else { isa.splat(0.0) }
+                }))
+            }
+        };
+        for (i, row) in block.into_iter().enumerate().take(rows) {
             // SAFETY: row p + i < k, as promised.
-            unsafe { isa.store_ptr(row, to.add((p + i) * width)) }
+            unsafe { isa.store_ptr_part(row, to.add((p + i) * width), count.next_multiple_of(HALF_LANES)) }
         }
     }
 }

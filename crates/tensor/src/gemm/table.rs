@@ -44,6 +44,11 @@ pub fn tile_names(isa: AnyIsa) -> Vec<String> {
     (1..=row.max_halves()).map(|halves| format!("{}_{}x{}", row.name, row.max_rows(halves), 8 * halves)).collect()
 }
 
+/// The kernels of one width, `NV` whole vectors and perhaps half a one, by height.
+macro_rules! heights {
+    ($isa:ident, $nv:literal, $half:literal: $($mr:literal)*) => { &[$($isa::<$mr, $nv, $half>),*] };
+}
+
 /// # Safety
 /// As [`tile`].
 unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
@@ -52,13 +57,8 @@ unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile)
 }
 
 /// An array of sixteen is four SSE or NEON registers; four rows of it are all there is room for.
-static PORTABLE: Row = Row {
-    name: "portable",
-    kernels: &[
-        &[portable::<1, 0, true>, portable::<2, 0, true>, portable::<3, 0, true>, portable::<4, 0, true>],
-        &[portable::<1, 1, false>, portable::<2, 1, false>, portable::<3, 1, false>, portable::<4, 1, false>],
-    ],
-};
+static PORTABLE: Row =
+    Row { name: "portable", kernels: &[heights!(portable, 0, true: 1 2 3 4), heights!(portable, 1, false: 1 2 3 4)] };
 
 /// # Safety
 /// As [`tile`]; and the CPU has AVX2 and FMA.
@@ -73,30 +73,7 @@ unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
 #[cfg(target_arch = "x86_64")]
 static AVX2: Row = Row {
     name: "avx2",
-    kernels: &[
-        &[
-            avx2::<1, 0, true>,
-            avx2::<2, 0, true>,
-            avx2::<3, 0, true>,
-            avx2::<4, 0, true>,
-            avx2::<5, 0, true>,
-            avx2::<6, 0, true>,
-            avx2::<7, 0, true>,
-            avx2::<8, 0, true>,
-            avx2::<9, 0, true>,
-            avx2::<10, 0, true>,
-            avx2::<11, 0, true>,
-            avx2::<12, 0, true>,
-        ],
-        &[
-            avx2::<1, 1, false>,
-            avx2::<2, 1, false>,
-            avx2::<3, 1, false>,
-            avx2::<4, 1, false>,
-            avx2::<5, 1, false>,
-            avx2::<6, 1, false>,
-        ],
-    ],
+    kernels: &[heights!(avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(avx2, 1, false: 1 2 3 4 5 6)],
 };
 
 /// # Safety
@@ -113,119 +90,13 @@ unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
 static AVX512: Row = Row {
     name: "avx512",
     kernels: &[
-        &[
-            avx512::<1, 0, true>,
-            avx512::<2, 0, true>,
-            avx512::<3, 0, true>,
-            avx512::<4, 0, true>,
-            avx512::<5, 0, true>,
-            avx512::<6, 0, true>,
-            avx512::<7, 0, true>,
-            avx512::<8, 0, true>,
-            avx512::<9, 0, true>,
-            avx512::<10, 0, true>,
-            avx512::<11, 0, true>,
-            avx512::<12, 0, true>,
-            avx512::<13, 0, true>,
-            avx512::<14, 0, true>,
-            avx512::<15, 0, true>,
-            avx512::<16, 0, true>,
-            avx512::<17, 0, true>,
-            avx512::<18, 0, true>,
-            avx512::<19, 0, true>,
-            avx512::<20, 0, true>,
-        ],
-        &[
-            avx512::<1, 1, false>,
-            avx512::<2, 1, false>,
-            avx512::<3, 1, false>,
-            avx512::<4, 1, false>,
-            avx512::<5, 1, false>,
-            avx512::<6, 1, false>,
-            avx512::<7, 1, false>,
-            avx512::<8, 1, false>,
-            avx512::<9, 1, false>,
-            avx512::<10, 1, false>,
-            avx512::<11, 1, false>,
-            avx512::<12, 1, false>,
-            avx512::<13, 1, false>,
-            avx512::<14, 1, false>,
-            avx512::<15, 1, false>,
-            avx512::<16, 1, false>,
-            avx512::<17, 1, false>,
-            avx512::<18, 1, false>,
-            avx512::<19, 1, false>,
-            avx512::<20, 1, false>,
-        ],
-        &[
-            avx512::<1, 1, true>,
-            avx512::<2, 1, true>,
-            avx512::<3, 1, true>,
-            avx512::<4, 1, true>,
-            avx512::<5, 1, true>,
-            avx512::<6, 1, true>,
-            avx512::<7, 1, true>,
-            avx512::<8, 1, true>,
-            avx512::<9, 1, true>,
-            avx512::<10, 1, true>,
-            avx512::<11, 1, true>,
-            avx512::<12, 1, true>,
-            avx512::<13, 1, true>,
-            avx512::<14, 1, true>,
-        ],
-        &[
-            avx512::<1, 2, false>,
-            avx512::<2, 2, false>,
-            avx512::<3, 2, false>,
-            avx512::<4, 2, false>,
-            avx512::<5, 2, false>,
-            avx512::<6, 2, false>,
-            avx512::<7, 2, false>,
-            avx512::<8, 2, false>,
-            avx512::<9, 2, false>,
-            avx512::<10, 2, false>,
-            avx512::<11, 2, false>,
-            avx512::<12, 2, false>,
-            avx512::<13, 2, false>,
-            avx512::<14, 2, false>,
-        ],
-        &[
-            avx512::<1, 2, true>,
-            avx512::<2, 2, true>,
-            avx512::<3, 2, true>,
-            avx512::<4, 2, true>,
-            avx512::<5, 2, true>,
-            avx512::<6, 2, true>,
-            avx512::<7, 2, true>,
-            avx512::<8, 2, true>,
-            avx512::<9, 2, true>,
-        ],
-        &[
-            avx512::<1, 3, false>,
-            avx512::<2, 3, false>,
-            avx512::<3, 3, false>,
-            avx512::<4, 3, false>,
-            avx512::<5, 3, false>,
-            avx512::<6, 3, false>,
-            avx512::<7, 3, false>,
-            avx512::<8, 3, false>,
-            avx512::<9, 3, false>,
-        ],
-        &[
-            avx512::<1, 3, true>,
-            avx512::<2, 3, true>,
-            avx512::<3, 3, true>,
-            avx512::<4, 3, true>,
-            avx512::<5, 3, true>,
-            avx512::<6, 3, true>,
-        ],
-        &[
-            avx512::<1, 4, false>,
-            avx512::<2, 4, false>,
-            avx512::<3, 4, false>,
-            avx512::<4, 4, false>,
-            avx512::<5, 4, false>,
-            avx512::<6, 4, false>,
-        ],
+        heights!(avx512, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
+        heights!(avx512, 1, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
+        heights!(avx512, 1, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        heights!(avx512, 2, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        heights!(avx512, 2, true: 1 2 3 4 5 6 7 8 9),
+        heights!(avx512, 3, false: 1 2 3 4 5 6 7 8 9),
+        heights!(avx512, 3, true: 1 2 3 4 5 6),
+        heights!(avx512, 4, false: 1 2 3 4 5 6),
     ],
 };

@@ -223,6 +223,16 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// Row `i` of the result is lane `i` of each row: the transpose of a 16×16 block.
     fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES];
 
+    /// The transpose of the 16×16 block whose rows lie `stride` apart: row `i` of the result is element `i` of each row.
+    ///
+    /// # Safety
+    /// `from` is valid for reading sixteen floats at each of sixteen rows.
+    #[inline(always)]
+    unsafe fn load_transposed(self, from: *const f32, stride: usize) -> [Self::F; LANES] {
+        // SAFETY: as the caller promises.
+        self.transpose(std::array::from_fn(|i| unsafe { self.load_ptr(from.add(i * stride)) }))
+    }
+
     /// The lanes as an array.
     #[inline(always)]
     fn to_array(self, a: Self::F) -> [f32; LANES] {
