@@ -140,9 +140,7 @@ fn rival(engine: Engine, Shape { m, k, n, .. }: Shape, a: View<'_, f32, 2>, b: V
             let threads = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
             // SAFETY: see above.
             unsafe {
-                gemm::gemm(
-                    m, n, k, c, 1, rsc, false, a, csa, rsa, b, csb, rsb, 0.0, 1.0, false, false, false, threads,
-                );
+                gemm::gemm(m, n, k, c, 1, rsc, false, a, csa, rsa, b, csb, rsb, 0.0, 1.0, false, false, false, threads);
             }
         }
     }

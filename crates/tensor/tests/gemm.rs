@@ -1,7 +1,7 @@
 //! The matrix product against the f64 reference and the exact f32 chain, on every ISA.
 
 use tensor::array::{View, ViewMut};
-use tensor::gemm::{Blocking, Plan, Split, tile_names};
+use tensor::gemm::{Blocking, Plan, Split, Workers, tile_names};
 use tensor::isa::AnyIsa;
 use tensor::{Epilogue, Exec, Gemm, ShapeError};
 use testkit::compare::{Bound, assert_bits, assert_close};
@@ -131,7 +131,7 @@ fn plain(shape: [usize; 3]) -> Case {
 }
 
 /// Blocks so small that every loop of the driver runs several times, and B is packed always.
-const SMALL_BLOCKS: Blocking = Blocking { kc: 7, nc: 48, pack_above: 0, pack_rows: 0, per_thread: 1 };
+const SMALL_BLOCKS: Blocking = Blocking { kc: 7, nc: 48, pack_above: 0, pack_rows: 0, per_thread: 1, to_wake: 0 };
 
 #[test]
 fn every_edge_of_every_tile_gives_the_bits_of_the_chain() {
@@ -176,7 +176,7 @@ fn the_chapters_products_are_right_with_their_transposes() {
             let layout = |transposed| if transposed { Layout::Transposed } else { Layout::RowMajor };
             for threads in [1, 2] {
                 let layouts = [layout(shape.a_transposed), layout(shape.b_transposed)];
-                let blocking = Blocking { per_thread: 1, ..Blocking::default() };
+                let blocking = Blocking { per_thread: 1, to_wake: 0, ..Blocking::default() };
                 let case = Case { layouts, threads, blocking, ..plain([shape.m, shape.k, shape.n]) };
                 check(isa, &case, &mut rng);
             }
@@ -263,20 +263,58 @@ fn zero_sizes_are_products_too() {
     }
 }
 
+/// The plan of an m×k×n product of two matrices that are row-major or, where marked, transposed.
+fn plan(exec: Exec, workers: Workers, [m, k, n]: [usize; 3], [turn_a, turn_b]: [bool; 2]) -> Plan {
+    let memory = vec![0.0; (m * k).max(k * n).max(m * n)];
+    let mut c = memory.clone();
+    let view = |[rows, columns]: [usize; 2], turned| {
+        if turned {
+            View::new(&memory[..rows * columns], [columns, rows]).expect("fits").t()
+        } else {
+            View::new(&memory[..rows * columns], [rows, columns]).expect("fits")
+        }
+    };
+    let c = ViewMut::new(&mut c[..m * n], [m, n]).expect("fits");
+    Gemm::new(view([m, k], turn_a), view([k, n], turn_b), c).plan(
+        exec,
+        workers,
+        &Blocking::for_caches(48 << 10, 2 << 20),
+    )
+}
+
 #[test]
 fn plans_route_by_shape() {
-    let blocking = Blocking::default();
+    let exec = Exec::with_isa(AnyIsa::available().last().expect("portable is always there"), 1);
+    let plan = |shape, turned| plan(exec, Workers::Awake, shape, turned);
+    let hidden = plan([100, 100, 100], [false, false]);
+    assert!(!hidden.pack && hidden.panels_first && hidden.turned == 0, "a small B is read in place: {hidden}");
+    assert!(plan([100, 100, 100], [false, true]).pack, "a transposed B is packed");
+    assert!(!plan([100, 784, 100], [false, false]).panels_first, "a panel of 784 rows is not for L1");
+    let gradient = plan([784, 100, 100], [true, false]);
+    assert_eq!(gradient.turned, 4, "four columns over are rows of the transposed product: {gradient}");
+    assert_eq!(plan([784, 100, 10], [true, false]).turned, 10);
+    assert_eq!(plan([784, 100, 11], [true, false]).turned, 0, "eleven columns fill most of a vector");
+    let large = plan([1024, 1024, 1024], [false, false]);
+    assert!(large.pack && large.kc == 512 && large.nc == 512, "a large B is packed in blocks: {large}");
+    assert!(!plan([4096, 64, 4096], [false, false]).panels_first, "a C of 64 MB is written row by row");
+    assert_eq!(plan([2048, 2048, 2048], [false, false]).split, Split::Serial);
+}
+
+#[test]
+fn a_thread_is_started_only_where_it_pays() {
     let exec = Exec::with_isa(AnyIsa::available().last().expect("portable is always there"), 2);
-    let plan = |shape: [usize; 3], strides| Plan::new(exec, shape, strides, &blocking);
-    let hidden = plan([100, 100, 100], [100, 1]);
-    assert!(!hidden.pack, "a small B is read in place: {hidden}");
-    assert_eq!(hidden.split, Split::Serial, "a small product is not worth a thread: {hidden}");
-    assert!(plan([100, 100, 100], [1, 100]).pack, "a transposed B is packed");
-    let large = plan([1024, 1024, 1024], [1024, 1]);
-    assert!(large.pack && large.kc <= blocking.kc, "a large B is packed in blocks: {large}");
-    assert_eq!(large.split, Split::Rows(2));
-    assert_eq!(plan([8, 4096, 4096], [4096, 1]).split, Split::Columns(2), "few rows: the columns are shared out");
-    assert_eq!(Plan::new(exec.one_thread(), [2048; 3], [2048, 1], &blocking).split, Split::Serial);
+    let split = |workers, shape, turned| plan(exec, workers, shape, turned).split;
+    let [plain, gradient] = [[false, false], [true, false]];
+    assert_eq!(split(Workers::Awake, [100, 100, 10], plain), Split::Serial, "too small for two");
+    assert_ne!(split(Workers::Awake, [100, 784, 100], plain), Split::Serial);
+    assert_eq!(split(Workers::Asleep, [100, 784, 100], plain), Split::Serial, "too small to wake a thread for");
+    assert_ne!(split(Workers::Asleep, [512, 512, 512], plain), Split::Serial);
+    assert!(matches!(split(Workers::Awake, [784, 100, 100], gradient), Split::Rows(_)));
+    assert!(matches!(split(Workers::Awake, [8, 4096, 4096], plain), Split::Columns(_)), "few rows");
+    assert!(
+        matches!(split(Workers::Awake, [100, 100, 784], [false, true]), Split::Columns(_)),
+        "each packs its own part of B"
+    );
 }
 
 #[test]

@@ -27,12 +27,12 @@ use super::table::{self, Kernel, Row};
 use super::{Epilogue, Gemm, HALF_LANES};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
-use crate::isa::LANES;
+use crate::isa::{Isa, LANES, Op};
 use std::cell::Cell;
 use std::ops::Range;
 
 /// Bytes of a panel of B that stays in L1 beside the rows of A.
-const NEAR: usize = 32 << 10;
+pub(super) const NEAR: usize = 32 << 10;
 
 thread_local! {
     /// This thread's buffer for packed B, grown to the largest block it has met. It is taken out while in use: a
@@ -44,6 +44,8 @@ thread_local! {
 struct Operands {
     a: *const f32,
     a_strides: [usize; 2],
+    /// Floats readable from `a` on.
+    a_len: usize,
     b: *const f32,
     b_strides: [usize; 2],
     /// Floats readable from `b` on.
@@ -76,6 +78,7 @@ pub(super) fn run(exec: Exec, plan: &Plan, mut gemm: Gemm<'_>) {
     let operands = Operands {
         a: gemm.a.data().as_ptr(),
         a_strides: gemm.a.strides(),
+        a_len: gemm.a.data().len(),
         b: gemm.b.data().as_ptr(),
         b_strides: gemm.b.strides(),
         b_len: gemm.b.data().len(),
@@ -105,10 +108,17 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, rows: Range<usize>, column
         }
     }
     let buffer = Packed(packed.as_mut_ptr());
-    let blocks = columns.len().div_ceil(plan.nc.max(1));
-    for block in 0..blocks {
-        let within = share(columns.len(), LANES, block, blocks);
-        let block_columns = columns.start + within.start..columns.start + within.end;
+    // The turned columns are the last, and a block of their own.
+    let straight = columns.start..(plan.shape[2] - plan.turned).clamp(columns.start, columns.end);
+    let blocks = straight.len().div_ceil(plan.nc.max(1));
+    for block in 0..blocks + usize::from(straight.end < columns.end) {
+        let turned = block == blocks;
+        let block_columns = if turned {
+            straight.end..columns.end
+        } else {
+            let within = share(straight.len(), LANES, block, blocks);
+            straight.start + within.start..straight.start + within.end
+        };
         let mut pc = 0;
         loop {
             let steps = pc..k.min(pc + plan.kc);
@@ -118,6 +128,7 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, rows: Range<usize>, column
                 columns: block_columns.clone(),
                 steps: steps.clone(),
                 packed: plan.pack.then_some(buffer),
+                panels_first: plan.panels_first,
                 first: pc == 0,
                 last: steps.end == k,
             };
@@ -126,7 +137,8 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, rows: Range<usize>, column
             }
             parallel(threads, &|part| {
                 let share = share(rows.len(), 1, part, threads);
-                block.multiply(rows.start + share.start..rows.start + share.end);
+                let rows = rows.start + share.start..rows.start + share.end;
+                if turned { block.turned(exec, rows) } else { block.multiply(rows) }
             });
             pc = steps.end;
             if pc >= k {
@@ -139,6 +151,45 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, rows: Range<usize>, column
     }
 }
 
+/// Rows of Cᵀ computed at a time by [`Block::turned`], and floats on the stack for them.
+const TURNED_COLUMNS: usize = 8 * LANES;
+
+/// Scatters a turned tile: C[i, j] = tile[j][i] for i < rows, j < columns.
+struct Turn<'a> {
+    tile: &'a [[f32; TURNED_COLUMNS]; LANES],
+    rows: usize,
+    columns: usize,
+    c: *mut f32,
+    c_row: usize,
+}
+
+impl Op for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        /// At most `COLUMNS` columns: what the compiler knows to be zero it need not shuffle.
+        #[inline(always)]
+        fn scatter<I: Isa, const COLUMNS: usize>(isa: I, turn: &Turn<'_>) {
+            for from in (0..turn.rows).step_by(LANES) {
+                let block = isa.transpose(std::array::from_fn(|j| {
+                    if j < COLUMNS {
+                        // SAFETY: `from` is below 128 and a multiple of 16.
+                        unsafe { isa.load_ptr(turn.tile[j].as_ptr().add(from)) }
+                    } else {
+                        isa.splat(0.0)
+                    }
+                }));
+                for (i, row) in block.into_iter().enumerate().take(turn.rows - from) {
+                    // SAFETY: row from + i < rows and columns j < columns are the caller's part of C.
+                    unsafe { isa.store_ptr_part(row, turn.c.add((from + i) * turn.c_row), turn.columns) }
+                }
+            }
+        }
+        if self.columns <= 4 { scatter::<I, 4>(isa, &self) } else { scatter::<I, LANES>(isa, &self) }
+    }
+}
+
 /// One block of B: some columns, some steps of k.
 struct Block<'a> {
     operands: &'a Operands,
@@ -146,6 +197,7 @@ struct Block<'a> {
     columns: Range<usize>,
     steps: Range<usize>,
     packed: Option<Packed>,
+    panels_first: bool,
     /// Whether the chain starts here (from β·C) or goes on (from C).
     first: bool,
     /// Whether the chain ends here (with the epilogue).
@@ -205,7 +257,7 @@ impl Block<'_> {
             let tiles = rows.len().div_ceil(tallest);
             let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
             let panel = |panel: usize| self.panel(from + panel * HALF_LANES * halves, halves);
-            if self.steps.len() * HALF_LANES * halves * size_of::<f32>() <= NEAR {
+            if self.panels_first {
                 for panel in (0..count).map(panel) {
                     for tile in 0..tiles {
                         self.tile(&panel, from_row(tile)..from_row(tile + 1));
@@ -218,6 +270,41 @@ impl Block<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Multiplies `rows` of A with the block, turned: Cᵀ = Bᵀ·Aᵀ, for a block of at most 16 columns and an A whose columns are
+    /// adjacent. The vectors run down the columns of A and are full, where the block's own columns would fill a fraction of one;
+    /// each element is the same chain.
+    fn turned(&self, exec: Exec, rows: Range<usize>) {
+        let o = self.operands;
+        let mut tile = [[0.0; TURNED_COLUMNS]; LANES];
+        let chunks = rows.len().div_ceil(TURNED_COLUMNS);
+        for chunk in (0..chunks).map(|chunk| share(rows.len(), LANES, chunk, chunks)) {
+            let chunk = rows.start + chunk.start..rows.start + chunk.end;
+            let operands = Operands {
+                a: o.b.wrapping_add(self.columns.start * o.b_strides[1]),
+                a_strides: [o.b_strides[1], o.b_strides[0]],
+                b: o.a,
+                b_strides: [o.a_strides[1], o.a_strides[0]],
+                b_len: o.a_len,
+                // Column `chunk.start` of Cᵀ is column 0 of the tile.
+                c: tile.as_flattened_mut().as_mut_ptr().wrapping_sub(chunk.start),
+                c_row: TURNED_COLUMNS,
+                beta: 0.0,
+                finish: Finish::Store,
+                bias: std::ptr::null(),
+                ..*o
+            };
+            let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
+            block.multiply(0..self.columns.len());
+            exec.run(Turn {
+                tile: &tile,
+                rows: chunk.len(),
+                columns: self.columns.len(),
+                c: o.c.wrapping_add(chunk.start * o.c_row + self.columns.start),
+                c_row: o.c_row,
+            });
         }
     }
 

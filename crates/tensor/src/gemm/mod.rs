@@ -34,7 +34,9 @@ mod plan;
 mod pool;
 mod table;
 
+use plan::Product;
 pub use plan::{Blocking, Plan, Split};
+pub use pool::Workers;
 pub use table::tile_names;
 
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
@@ -152,9 +154,22 @@ impl<'a> Gemm<'a> {
             Gemm { c: c.reborrow(), a: self.a, b: self.b, ..self }.run_with(exec, blocking)?;
             return self.c.copy_from(c.view());
         }
-        let plan = Plan::new(exec, [m, k, n], self.b.strides(), blocking);
-        driver::run(exec, &plan, self);
+        // Alone, nobody is asked for the time.
+        let workers = if exec.threads() == 1 { Workers::Asleep } else { Workers::now() };
+        driver::run(exec, &self.plan(exec, workers, blocking), self);
+        if exec.threads() > 1 {
+            pool::finished();
+        }
         Ok(())
+    }
+
+    /// The route this product takes when the other threads of its pool are asleep or awake ([`Workers::now`]): for people, tests and
+    /// benches to look at.
+    pub fn plan(&self, exec: Exec, workers: Workers, blocking: &Blocking) -> Plan {
+        let ([m, k], n) = (self.a.shape(), self.b.cols());
+        let storing = self.beta == 0.0 && matches!(self.epilogue, Epilogue::None);
+        let product = Product { shape: [m, k, n], a_strides: self.a.strides(), b_strides: self.b.strides(), storing };
+        Plan::new(exec, workers, &product, blocking)
     }
 
     fn check(&self) -> Result<(), ShapeError> {

@@ -1,33 +1,57 @@
 //! How one product is to be computed: what is packed, how it is blocked, which thread does what.
 //!
-//! A plan is a function of the shape, the strides of B, the ISA and the number of threads; it can be printed, and its
-//! routing is tested. It changes the time, never a bit of the result.
+//! A plan is a function of the shape, the strides, the ISA, the number of threads and whether they are awake; it can be printed
+//! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
 
 use super::HALF_LANES;
+use super::driver::NEAR;
+use super::pool::Workers;
 use super::table;
 use crate::exec::Exec;
+use crate::isa::LANES;
+use crate::probe;
 use std::fmt;
+use std::sync::OnceLock;
 
-/// Block sizes. `Default` is what was measured best; tests shrink them.
+/// Block sizes and thresholds. `Default` is what was measured best, with the blocks cut to this machine's caches; tests shrink them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {
-    /// Steps of k in a packed block of B. With `nc` it sets the block's size: 512 × 512 floats are 1 MB, which an L2 of 1 or
-    /// 2 MB holds all or nearly all of, beside the rows of A (6 × 512 floats, 12 KB, in L1) that are multiplied with it. Each
-    /// further block of k reads and writes C once more, each further block of columns reads A once more.
+    /// Steps of k in a packed block of B. The rows of A that a tile multiplies with it, 6 × 512 floats or 12 KB, stay in L1. Each
+    /// further block of k reads and writes C once more.
     pub kc: usize,
-    /// Columns in a packed block of B.
+    /// Columns in a packed block of B, which stays in L2: 512 × 512 floats are half of 2 MB. Each further block of columns reads
+    /// A once more.
     pub nc: usize,
     /// Multiply-adds above which a B with adjacent columns is packed. Below, the copy costs more than it saves.
     pub pack_above: usize,
     /// Rows of C below which such a B is not packed: each packed element is used once a tile of rows.
     pub pack_rows: usize,
-    /// Multiply-adds a thread must have to be worth starting.
+    /// Multiply-adds a thread must have to be worth starting while the other threads are awake.
     pub per_thread: usize,
+    /// Multiply-adds a product must have to be worth waking the other threads for.
+    pub to_wake: usize,
+}
+
+impl Blocking {
+    /// Blocks for caches of these sizes in bytes (L1 of data, and L2, of one core): the rows of A take a quarter of L1, the block of B
+    /// half of L2.
+    pub fn for_caches(l1: usize, l2: usize) -> Self {
+        let kc = (l1 / 4 / (6 * size_of::<f32>())).clamp(128, 1024);
+        let nc = (l2 / 2 / (kc * size_of::<f32>())).clamp(512, 4096);
+        let (pack_above, pack_rows) = (10_000_000, 64);
+        Self { kc, nc, pack_above, pack_rows, per_thread: 250_000, to_wake: 20_000_000 }
+    }
 }
 
 impl Default for Blocking {
     fn default() -> Self {
-        Self { kc: 512, nc: 512, pack_above: 10_000_000, pack_rows: 64, per_thread: 1_000_000 }
+        static THIS_MACHINE: OnceLock<Blocking> = OnceLock::new();
+        *THIS_MACHINE.get_or_init(|| {
+            let caches = probe::cache_sizes();
+            let size = |level| caches.iter().find(|(name, _)| name == level).map(|&(_, bytes)| bytes);
+            // Where the system does not say: the smallest of today.
+            Self::for_caches(size("L1").unwrap_or(32 << 10), size("L2").unwrap_or(1 << 20))
+        })
     }
 }
 
@@ -38,8 +62,19 @@ pub enum Split {
     Serial,
     /// So many bands of rows; a packed B is packed once, together, and shared.
     Rows(usize),
-    /// So many bands of columns; each thread packs its own part of B.
+    /// So many bands of columns; whoever takes a band packs its part of B.
     Columns(usize),
+}
+
+/// What a product's route depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Product {
+    /// m, k, n.
+    pub shape: [usize; 3],
+    pub a_strides: [usize; 2],
+    pub b_strides: [usize; 2],
+    /// Whether C is written without being read, and without an epilogue.
+    pub storing: bool,
 }
 
 /// The route a product takes; see the module.
@@ -53,62 +88,79 @@ pub struct Plan {
     pub pack: bool,
     /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed, else all of k.
     pub kc: usize,
-    /// Columns in a block: a multiple of a panel.
+    /// Columns in a block, at most.
     pub nc: usize,
+    /// Whether each panel of B is multiplied with all rows before the next: for panels that stay in L1, and a C that stays in L2.
+    pub panels_first: bool,
+    /// So many of the last columns are computed turned, as rows of Cᵀ = Bᵀ·Aᵀ.
+    pub turned: usize,
     /// The threads' shares.
     pub split: Split,
 }
 
 impl Plan {
-    /// The route of an m×k by k×n product whose B has the strides `b_strides`.
-    pub fn new(exec: Exec, shape: [usize; 3], b_strides: [usize; 2], blocking: &Blocking) -> Self {
+    /// The route of a product.
+    pub(super) fn new(exec: Exec, workers: Workers, product: &Product, blocking: &Blocking) -> Self {
+        let &Product { shape, a_strides, b_strides, storing } = product;
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
+        let panel = HALF_LANES * row.max_halves();
         let work = m.saturating_mul(n).saturating_mul(k);
+
         let adjacent = b_strides[1] == 1 || n == 1;
         let pack = !adjacent || (work > blocking.pack_above && m >= blocking.pack_rows);
-        let (kc, nc) = if pack {
-            let blocks = k.div_ceil(blocking.kc).max(1);
-            (k.div_ceil(blocks), blocking.nc.next_multiple_of(HALF_LANES * row.max_halves()))
-        } else {
-            (k, n.next_multiple_of(HALF_LANES))
-        };
-        let nc = if kc * 4 * HALF_LANES * row.max_halves() <= 32 << 10 && exec.threads() == 1 { HALF_LANES * row.max_halves() } else { nc };
-        let threads = exec.threads().min(work / blocking.per_thread.max(1)).max(1);
+        let kc = if pack { k.div_ceil(k.div_ceil(blocking.kc).max(1)) } else { k };
+        // A C of a megabyte is written row by row: a panel's width of each row at a time would touch every page of it again and again.
+        let panels_first = kc * panel * size_of::<f32>() <= NEAR && m * n * size_of::<f32>() <= 1 << 20;
+
+        // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
+        let left = n % LANES;
+        let turned = if !pack && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
+
+        let wakes = workers == Workers::Awake || work >= blocking.to_wake;
+        let threads = if wakes { exec.threads().min(work / blocking.per_thread.max(1)).max(1) } else { 1 };
         let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
+        // Two shares a thread where they are not too thin: one that comes late then finds less to do.
+        let shares =
+            |units: usize, least: usize| if units / (2 * threads) >= least { 2 * threads } else { threads.min(units) };
         let split = if threads == 1 {
             Split::Serial
-        } else if bands >= 2 * threads || 2 * bands >= halves {
-            Split::Rows(threads.min(m))
+        } else if (pack && halves >= 4 * threads) || (2 * bands < halves && bands < 2 * threads) {
+            Split::Columns(shares(halves, row.max_halves()))
         } else {
-            Split::Columns(threads.min(halves))
+            Split::Rows(shares(m, 2 * row.max_rows(row.max_halves())))
         };
-        Self { isa: row.name, shape, pack, kc, nc, split }
-    }
-
-    /// Threads the plan uses.
-    pub fn threads(&self) -> usize {
-        match self.split {
-            Split::Serial => 1,
-            Split::Rows(threads) | Split::Columns(threads) => threads,
-        }
+        let nc = match split {
+            Split::Rows(_) if pack => blocking.nc,
+            _ if pack && panels_first => panel,
+            _ if pack => blocking.nc,
+            _ => n.max(1),
+        };
+        Self { isa: row.name, shape, pack, kc, nc, panels_first, turned, split }
     }
 }
+
+/// Up to so many columns are computed turned: as rows of a tile they cost less than as a vector that is not full.
+const TURN: usize = 10;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [m, k, n] = self.shape;
         write!(f, "{m}x{k}x{n} on {}: ", self.isa)?;
         if self.pack {
-            write!(f, "B packed in blocks of {}x{}", self.kc, self.nc)?;
+            write!(f, "B packed in blocks of {}x{}", self.kc, self.nc.min(n))?;
         } else {
             write!(f, "B read in place")?;
         }
+        write!(f, ", {} first", if self.panels_first { "panels" } else { "rows" })?;
+        if self.turned > 0 {
+            write!(f, ", the last {} columns turned", self.turned)?;
+        }
         match self.split {
             Split::Serial => write!(f, ", one thread"),
-            Split::Rows(threads) => write!(f, ", {threads} threads by rows"),
-            Split::Columns(threads) => write!(f, ", {threads} threads by columns"),
+            Split::Rows(bands) => write!(f, ", {bands} bands of rows"),
+            Split::Columns(bands) => write!(f, ", {bands} bands of columns"),
         }
     }
 }
