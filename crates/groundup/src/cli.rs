@@ -33,6 +33,8 @@ pub enum Command {
     Data(Data),
     /// What this machine can do: ISA, threads, caches, peak and bandwidth.
     Info,
+    /// The matrix product rung by rung, from three loops to the real thing, timed on this machine.
+    Ladder(Ladder),
 }
 
 /// The chapter's experiments.
@@ -191,6 +193,31 @@ pub struct Search {
     /// Print the trials as one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Ladder {
+    /// Rows of A, columns of A, columns of B.
+    #[arg(long, value_name = "MxKxN", default_value = "512x512x512", value_parser = sizes)]
+    pub shape: Sizes,
+    /// Threads of the last rungs [default: the cores there are].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Also draw the chart.
+    #[arg(long, value_name = "FILE.svg")]
+    pub out: Option<PathBuf>,
+}
+
+/// m, k, n.
+pub type Sizes = [usize; 3];
+
+fn sizes(text: &str) -> Result<Sizes, String> {
+    let parts: Result<Vec<usize>, _> = text.split('x').map(positive).collect();
+    let sizes = parts.ok().and_then(|parts| Sizes::try_from(parts).ok());
+    // A rung that takes a minute teaches nothing more than one that takes a second.
+    sizes
+        .filter(|sizes| sizes.iter().all(|&size| size <= 4096))
+        .ok_or_else(|| format!("\"{text}\" is not a shape; write three sizes from 1 to 4096, such as 100x784x100"))
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Search(options) => commands::search::run(&options),
         Command::Data(command) => commands::data::run(&command),
         Command::Info => commands::info::run(),
+        Command::Ladder(options) => commands::ladder::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ pub mod chapter;
 pub mod data;
 pub mod evaluate;
 pub mod info;
+pub mod ladder;
 pub mod search;
 pub mod train;
 

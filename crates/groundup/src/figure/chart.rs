@@ -100,6 +100,26 @@ font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Noto Sans KR'
 .f4{fill:var(--s4)}.f5{fill:var(--s5)}.f6{fill:var(--s6)}.f7{fill:var(--s7)}
 </style>";
 
+/// The head of a document: its size, what a screen reader says, the style, the paper.
+pub fn document(title: &str, description: &str, [width, height]: [f64; 2]) -> Svg {
+    let mut svg = Svg::default();
+    let (w, h) = (number(width), number(height));
+    svg.raw(&format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img">"#
+    ));
+    svg.raw(&format!("<title>{}</title>", escape(title)));
+    svg.raw(&format!("<desc>{}</desc>", escape(description)));
+    svg.raw(STYLE);
+    svg.rect("paper", [0.0, 0.0], [width, height]);
+    svg
+}
+
+/// The document's text.
+pub fn finish(mut svg: Svg) -> String {
+    svg.raw("</svg>");
+    svg.finish()
+}
+
 impl Figure {
     /// The figure as an SVG document.
     pub fn to_svg(&self) -> String {
@@ -109,15 +129,7 @@ impl Figure {
         let width = cell[0] * columns as f64;
         let height = top + cell[1] * self.panels.len().div_ceil(columns) as f64;
 
-        let mut svg = Svg::default();
-        let (w, h) = (number(width), number(height));
-        svg.raw(&format!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img">"#
-        ));
-        svg.raw(&format!("<title>{}</title>", escape(&self.title)));
-        svg.raw(&format!("<desc>{}</desc>", escape(&self.description)));
-        svg.raw(STYLE);
-        svg.rect("paper", [0.0, 0.0], [width, height]);
+        let mut svg = document(&self.title, &self.description, [width, height]);
         svg.text("head", [MARGIN[0], 22.0], "start", &self.title);
         let mut x = MARGIN[0];
         for (series, name) in self.legend.iter().enumerate() {
@@ -131,8 +143,7 @@ impl Figure {
             let at = [(i % columns) as f64 * cell[0] + MARGIN[0], top + (i / columns) as f64 * cell[1] + MARGIN[1]];
             panel.draw(&mut svg, at, self.panel_size);
         }
-        svg.raw("</svg>");
-        svg.finish()
+        finish(svg)
     }
 }
 

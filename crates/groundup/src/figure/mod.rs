@@ -5,11 +5,14 @@
 //! | `svg.rs` | elements, attributes, numbers, escaping |
 //! | `axis.rs` | scales and their ticks |
 //! | `chart.rs` | panels in a grid: lines with bands, points, bars, a legend |
+//! | `bars.rs` | horizontal bars, as a drawing and as text |
 
 mod axis;
+mod bars;
 mod chart;
 mod svg;
 
 pub use axis::Axis;
+pub use bars::{Bar, Bars, rate};
 pub use chart::{Figure, Mark, Panel};
 pub use svg::escape;

@@ -16,6 +16,7 @@ mod train;
 #[path = "../support"]
 mod support {
     pub mod data;
+    pub mod markup;
     pub mod run;
 }
 
@@ -61,10 +62,26 @@ fn failure_of(args: &[&str]) -> [String; 2] {
 }
 
 #[test]
+fn the_ladder_has_a_bar_for_each_rung_on_the_terminal_and_in_the_drawing() {
+    let dir = tempfile::tempdir().unwrap();
+    let drawing = dir.path().join("ladder.svg");
+    let out = groundup(&["ladder", "--shape", "20x30x40", "--threads", "2", "--out", drawing.to_str().unwrap()]);
+    let svg = std::fs::read_to_string(&drawing).unwrap();
+    assert_eq!(support::markup::markup_fault(&svg), None);
+    for rung in tensor::gemm::ladder::RUNGS.iter().map(|rung| rung.name).chain(["gemm"]) {
+        let line = out.lines().find(|line| line.starts_with(rung)).unwrap_or_else(|| panic!("no {rung} in {out}"));
+        assert!(line.contains("GFLOP/s") && line.contains("% of"), "{line}");
+        assert!(svg.contains(rung), "{rung} is not in the drawing");
+    }
+    let [cause, cure] = failure_of(&["ladder", "--shape", "2x2x2", "--threads", "1", "--out", "no/such/folder.svg"]);
+    assert!(cause.contains("no/such/folder.svg") && cure.contains("folder"), "{cause}\n{cure}");
+}
+
+#[test]
 fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
     let digits = "--data";
-    let contract: [(&[&str], &[&str]); 8] = [
-        (&[], &["chapter", "train", "evaluate", "search", "data", "info"]),
+    let contract: [(&[&str], &[&str]); 9] = [
+        (&[], &["chapter", "train", "evaluate", "search", "data", "info", "ladder"]),
         (
             &["chapter"],
             &[
@@ -126,6 +143,7 @@ fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
                 "--json",
             ],
         ),
+        (&["ladder"], &["--shape", "--threads", "--out"]),
         (&["data"], &["download", "synth", "info"]),
         (&["data", "synth"], &["--dir", "--train", "--test", "--seed"]),
         (&["data", "download"], &["--dir"]),

@@ -127,9 +127,9 @@ impl Plan {
         let split = if threads == 1 {
             Split::Serial
         } else if (pack && halves >= 4 * threads) || (2 * bands < halves && bands < 2 * threads) {
-            Split::Columns(shares(halves, row.max_halves()))
+            Split::Columns(shares(halves, 4 * row.max_halves()))
         } else {
-            Split::Rows(shares(m, 2 * row.max_rows(row.max_halves())))
+            Split::Rows(shares(m, 8 * row.max_rows(row.max_halves())))
         };
         let nc = match split {
             Split::Rows(_) if pack => blocking.nc,
