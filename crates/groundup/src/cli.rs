@@ -203,9 +203,12 @@ pub struct Ladder {
     /// Threads of the last rungs [default: the cores there are].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
-    /// Also draw the chart.
+    /// Also draw the bars.
     #[arg(long, value_name = "FILE.svg")]
     pub out: Option<PathBuf>,
+    /// Also draw the time of square products from 10⁴ to 10⁸ multiply-adds, with what packing, a call and a second thread cost.
+    #[arg(long, value_name = "FILE.svg")]
+    pub sizes: Option<PathBuf>,
 }
 
 /// m, k, n.

@@ -2,12 +2,14 @@
 
 use super::{Failure, cores, on_threads};
 use crate::cli::Ladder;
-use crate::figure::{Bar, Bars, rate};
+use crate::figure::{Axis, Bar, Bars, Figure, Mark, Panel, rate};
 use layers::{Stream, standard_normal, stream};
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
+use tensor::gemm::Blocking;
 use tensor::gemm::ladder::{Operands, RUNGS, Rung};
-use tensor::{Exec, Gemm, ShapeError, View, ViewMut, probe};
+use tensor::{Exec, Gemm, ShapeError, Tensor, View, ViewMut, probe};
 
 /// The product's rungs as bars: GFLOP/s, and the share of the peak.
 pub fn run(options: &Ladder) -> Result<(), Failure> {
@@ -63,15 +65,89 @@ pub fn run(options: &Ladder) -> Result<(), Failure> {
     };
     print!("{}", bars.to_text(40));
     if let Some(path) = &options.out {
-        std::fs::write(path, bars.to_svg()).map_err(|error| {
-            std::io::Error::other(format!(
-                "{} cannot be written: {error}; name a file in a folder that is there",
-                path.display()
-            ))
-        })?;
+        write(path, &bars.to_svg())?;
+    }
+    if let Some(path) = &options.sizes {
+        write(path, &sizes(exec, with_threads, peak)?.to_svg())?;
     }
     Ok(())
 }
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    Ok(std::fs::write(path, text).map_err(|error| {
+        let path = path.display();
+        std::io::Error::other(format!("{path} cannot be written: {error}; name a file in a folder that is there"))
+    })?)
+}
+
+/// The time of a square product against its multiply-adds: B read in place and packed, all threads, and the costs that do not
+/// shrink with the product.
+fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
+    let in_place = Blocking { pack_above: usize::MAX, ..Blocking::default() };
+    let packed = Blocking { pack_above: 0, pack_rows: 0, ..Blocking::default() };
+    let lines: [(&str, Exec, Blocking); 3] = [
+        ("B in place", exec, in_place),
+        ("B packed", exec, packed),
+        ("all threads", with_threads, Blocking::default()),
+    ];
+    let mut marks = Vec::new();
+    let mut legend = Vec::new();
+    for (series, (name, exec, blocking)) in lines.into_iter().enumerate() {
+        let time = |side: usize| -> Result<[f64; 2], ShapeError> {
+            let matrix = || Tensor::from_fn([side, side], |[i, j]| ((i + 3 * j) % 17) as f32 / 16.0 - 0.5);
+            let (a, b) = (matrix(), matrix());
+            let mut c = Tensor::zeros([side, side]);
+            let seconds = best_seconds(|| Gemm::new(a.view(), b.view(), c.view_mut()).run_with(exec, &blocking))?;
+            Ok([(side * side * side) as f64, 1e6 * seconds])
+        };
+        let times = || SIDES.iter().map(|&side| time(side)).collect::<Result<Vec<_>, _>>();
+        let points = on_threads(exec.threads(), times)??;
+        marks.push(Mark::Line { series, points, dashed: false });
+        legend.push(name.to_owned());
+    }
+    let ends = [1e4, 1e8];
+    let mut dashed = |name: &str, points: Vec<[f64; 2]>| {
+        marks.push(Mark::Line { series: legend.len(), points, dashed: true });
+        legend.push(name.to_owned());
+    };
+    dashed("at the peak", ends.map(|work| [work, 2e-3 * work / peak]).to_vec());
+    let one = Tensor::from_fn([1, 1], |_| 1.0);
+    let mut c = Tensor::zeros([1, 1]);
+    let call = best_seconds(|| Gemm::new(one.view(), one.view(), c.view_mut()).run(exec))?;
+    dashed("a call", ends.map(|work| [work, 1e6 * call]).to_vec());
+    if with_threads.threads() > 1 {
+        // A thread that sleeps: what the caller pays for two empty halves after a millisecond of rest.
+        let fork = on_threads(with_threads.threads(), || {
+            let mut times: Vec<f64> = (0..200)
+                .map(|_| {
+                    std::thread::sleep(Duration::from_millis(1));
+                    let start = Instant::now();
+                    rayon::join(|| (), || ());
+                    start.elapsed().as_secs_f64()
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        })?;
+        dashed("a fork after rest", ends.map(|work| [work, 1e6 * fork]).to_vec());
+    }
+    Ok(Figure {
+        title: "Square products by size".to_owned(),
+        description: "Time against multiply-adds, both on logarithmic scales.".to_owned(),
+        legend,
+        columns: 1,
+        panel_size: [640.0, 340.0],
+        panels: vec![Panel {
+            title: String::new(),
+            x: Axis::log("multiply-adds, m·n·k", 1e4, 1e8),
+            y: Axis::log("microseconds, best of 0.3 s", 0.01, 2e3),
+            marks,
+        }],
+    })
+}
+
+/// Sides of squares from 10⁴ to 10⁸ multiply-adds.
+const SIDES: [usize; 14] = [22, 28, 36, 46, 58, 74, 93, 100, 128, 160, 215, 256, 340, 464];
 
 /// The least time of a call: of at least two, and of as many as fit into 0.3 s.
 fn best_seconds(mut call: impl FnMut() -> Result<(), ShapeError>) -> Result<f64, ShapeError> {
