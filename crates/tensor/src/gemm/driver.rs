@@ -22,7 +22,7 @@
 use super::microkernel::{Finish, Tile};
 use super::pack::{self, Pack, PackPanel};
 use super::plan::{Plan, Split};
-use super::pool::{parallel, share};
+use super::pool::{chunk, parallel, share};
 use super::table::{self, Kernel, Row};
 use super::{Epilogue, Gemm, HALF_LANES};
 use crate::array::AlignedBuf;
@@ -30,9 +30,6 @@ use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 use std::cell::Cell;
 use std::ops::Range;
-
-/// Bytes of a panel of B that stays in L1 beside the rows of A.
-pub(super) const NEAR: usize = 32 << 10;
 
 thread_local! {
     /// This thread's buffer for packed B, grown to the largest block it has met. It is taken out while in use: a
@@ -89,58 +86,63 @@ pub(super) fn run(exec: Exec, plan: &Plan, mut gemm: Gemm<'_>) {
         bias,
     };
     match plan.split {
-        Split::Serial => band(exec, plan, &operands, 0..m, 0..n, 1),
-        Split::Rows(threads) => band(exec, plan, &operands, 0..m, 0..n, threads),
-        Split::Columns(threads) => parallel(threads, &|part| {
-            band(exec, plan, &operands, 0..m, share(n, HALF_LANES, part, threads), 1);
+        Split::Serial => band(exec, plan, &operands, 0..n, 1, 1),
+        Split::Rows { threads, chunks } => band(exec, plan, &operands, 0..n, threads, chunks),
+        Split::Columns { threads, chunks } => parallel(threads, chunks, &|at| {
+            band(exec, plan, &operands, chunk(n, LANES, at, threads, chunks), 1, 1);
         }),
     }
 }
 
-/// Computes `rows` × `columns` of C, the rows shared out over `threads`.
-fn band(exec: Exec, plan: &Plan, operands: &Operands, rows: Range<usize>, columns: Range<usize>, threads: usize) {
-    let k = plan.shape[1];
+/// Computes some columns of C, the rows in `chunks` shared out over `threads`.
+fn band(exec: Exec, plan: &Plan, operands: &Operands, columns: Range<usize>, threads: usize, chunks: usize) {
+    let [m, k, n] = plan.shape;
+    if columns.is_empty() {
+        return;
+    }
     let mut packed = if plan.pack { PACKED.take() } else { AlignedBuf::default() };
     if plan.pack {
-        let needed = plan.kc * plan.nc.min(columns.len().next_multiple_of(HALF_LANES));
+        let needed = plan.kc * plan.nc.min(columns.len()).next_multiple_of(LANES);
         if packed.len() < needed {
             packed = AlignedBuf::zeroed(needed);
         }
     }
     let buffer = Packed(packed.as_mut_ptr());
-    // The turned columns are the last, and a block of their own.
-    let straight = columns.start..(plan.shape[2] - plan.turned).clamp(columns.start, columns.end);
-    let blocks = straight.len().div_ceil(plan.nc.max(1));
-    for block in 0..blocks + usize::from(straight.end < columns.end) {
-        let turned = block == blocks;
-        let block_columns = if turned {
-            straight.end..columns.end
-        } else {
-            let within = share(straight.len(), LANES, block, blocks);
-            straight.start + within.start..straight.start + within.end
-        };
+    let block = |columns: Range<usize>, steps: Range<usize>| Block {
+        operands,
+        plan,
+        row: table::row(exec.isa()),
+        columns,
+        packed: plan.pack.then_some(buffer),
+        first: steps.start == 0,
+        last: steps.end == k,
+        steps,
+    };
+    // The turned columns are the last. There are none where B is packed, so one block holds all others.
+    let straight = columns.start..(n - plan.turned).clamp(columns.start, columns.end);
+    let turned = block(straight.end..columns.end, 0..k);
+    let blocks = straight.len().div_ceil(plan.nc).max(1);
+    // A turned tile's vectors run along the rows.
+    let unit = if plan.turned > 0 { LANES } else { 1 };
+    for jc in 0..blocks {
+        let within = share(straight.len(), LANES, jc, blocks);
+        let columns = straight.start + within.start..straight.start + within.end;
         let mut pc = 0;
         loop {
-            let steps = pc..k.min(pc + plan.kc);
-            let block = Block {
-                operands,
-                row: table::row(exec.isa()),
-                columns: block_columns.clone(),
-                steps: steps.clone(),
-                packed: plan.pack.then_some(buffer),
-                panels_first: plan.panels_first,
-                first: pc == 0,
-                last: steps.end == k,
-            };
+            let block = block(columns.clone(), pc..k.min(pc + plan.kc));
             if plan.pack {
-                parallel(threads, &|part| block.pack(exec, part, threads));
+                assert!(
+                    columns.len().next_multiple_of(HALF_LANES) * block.steps.len() <= packed.len(),
+                    "a block fits its buffer"
+                );
+                parallel(threads, block.panels().count(), &|panel| block.pack(exec, panel));
             }
-            parallel(threads, &|part| {
-                let share = share(rows.len(), 1, part, threads);
-                let rows = rows.start + share.start..rows.start + share.end;
-                if turned { block.turned(exec, rows) } else { block.multiply(rows) }
+            parallel(threads, chunks, &|at| {
+                let rows = chunk(m, unit, at, threads, chunks);
+                block.multiply(rows.clone());
+                turned.turned(exec, rows);
             });
-            pc = steps.end;
+            pc = block.steps.end;
             if pc >= k {
                 break;
             }
@@ -193,11 +195,11 @@ impl Op for Turn<'_> {
 /// One block of B: some columns, some steps of k.
 struct Block<'a> {
     operands: &'a Operands,
+    plan: &'a Plan,
     row: &'static Row,
     columns: Range<usize>,
     steps: Range<usize>,
     packed: Option<Packed>,
-    panels_first: bool,
     /// Whether the chain starts here (from β·C) or goes on (from C).
     first: bool,
     /// Whether the chain ends here (with the epilogue).
@@ -211,39 +213,38 @@ impl Block<'_> {
         let halves = self.columns.len().div_ceil(HALF_LANES);
         let count = halves.div_ceil(self.row.max_halves());
         let (vectors, odd) = (halves / 2, halves % 2);
-        let (width, wider) = (vectors / count, vectors % count);
+        // None at all in a block of turned columns alone.
+        let (width, wider) = (vectors / count.max(1), vectors % count.max(1));
         (0..count).map(move |panel| {
             let halves = 2 * (width + usize::from(panel < wider)) + if panel + 1 == count { odd } else { 0 };
             (LANES * (panel * width + panel.min(wider)), halves)
         })
     }
 
-    /// Packs every `parts`-th panel, from `part` on.
-    fn pack(&self, exec: Exec, part: usize, parts: usize) {
-        let Some(Packed(to)) = self.packed else { return };
+    /// Packs one of the panels.
+    fn pack(&self, exec: Exec, panel: usize) {
+        let (Some(Packed(to)), Some((from, halves))) = (self.packed, self.panels().nth(panel)) else { return };
         let [row_stride, column_stride] = self.operands.b_strides;
         let k = self.steps.len();
-        for (from, halves) in self.panels().skip(part).step_by(parts) {
-            let columns = (HALF_LANES * halves).min(self.columns.len() - from);
-            // SAFETY: the panel is inside the k×n of B, which its view was checked to reach; panels before it take
-            // `from · k` floats of the buffer, which `band` sized for all of them; each panel has one packer.
-            let op = unsafe {
-                Pack::new(PackPanel {
-                    b: self.operands.b.add(self.steps.start * row_stride + (self.columns.start + from) * column_stride),
-                    row_stride,
-                    column_stride,
-                    k,
-                    columns,
-                    to: to.add(from * k),
-                })
-            };
-            exec.run(op);
-        }
+        let columns = (HALF_LANES * halves).min(self.columns.len() - from);
+        // SAFETY: the panel is inside the k×n of B, which its view was checked to reach; panels before it take
+        // `from · k` floats of the buffer, which `band` sized for all of them; each panel has one packer.
+        let op = unsafe {
+            Pack::new(PackPanel {
+                b: self.operands.b.add(self.steps.start * row_stride + (self.columns.start + from) * column_stride),
+                row_stride,
+                column_stride,
+                k,
+                columns,
+                to: to.add(from * k),
+            })
+        };
+        exec.run(op);
     }
 
     /// Multiplies `rows` of A with the block.
     fn multiply(&self, rows: Range<usize>) {
-        if rows.is_empty() {
+        if rows.is_empty() || self.columns.is_empty() {
             return;
         }
         // Panels of one width at a time, so that each width has its own best height.
@@ -257,7 +258,7 @@ impl Block<'_> {
             let tiles = rows.len().div_ceil(tallest);
             let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
             let panel = |panel: usize| self.panel(from + panel * HALF_LANES * halves, halves);
-            if self.panels_first {
+            if self.plan.panels_first {
                 for panel in (0..count).map(panel) {
                     for tile in 0..tiles {
                         self.tile(&panel, from_row(tile)..from_row(tile + 1));
@@ -277,6 +278,9 @@ impl Block<'_> {
     /// adjacent. The vectors run down the columns of A and are full, where the block's own columns would fill a fraction of one;
     /// each element is the same chain.
     fn turned(&self, exec: Exec, rows: Range<usize>) {
+        if self.columns.is_empty() {
+            return;
+        }
         let o = self.operands;
         let mut tile = [[0.0; TURNED_COLUMNS]; LANES];
         let chunks = rows.len().div_ceil(TURNED_COLUMNS);
@@ -328,7 +332,7 @@ impl Block<'_> {
             c_row: o.c_row,
             tail: columns - before,
             prefetch: self.packed.is_some(),
-            far: k * HALF_LANES * halves * size_of::<f32>() > NEAR,
+            far: k * HALF_LANES * halves * size_of::<f32>() > self.plan.near,
             beta: if self.first { o.beta } else { 1.0 },
             finish: if self.last { o.finish } else { Finish::Store },
             bias: o.bias.wrapping_add(j),

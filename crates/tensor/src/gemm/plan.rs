@@ -4,8 +4,7 @@
 //! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
 
 use super::HALF_LANES;
-use super::driver::NEAR;
-use super::pool::Workers;
+use super::pool::{Workers, uneven};
 use super::table;
 use crate::exec::Exec;
 use crate::isa::LANES;
@@ -22,6 +21,10 @@ pub struct Blocking {
     /// Columns in a packed block of B, which stays in L2: 512 × 512 floats are half of 2 MB. Each further block of columns reads
     /// A once more.
     pub nc: usize,
+    /// Bytes of a panel of B that stays in L1 beside the rows of A.
+    pub near: usize,
+    /// Bytes of a C that stays in L2.
+    pub near_c: usize,
     /// Multiply-adds above which a B with adjacent columns is packed. Below, the copy costs more than it saves.
     pub pack_above: usize,
     /// Rows of C below which such a B is not packed: each packed element is used once a tile of rows.
@@ -38,8 +41,16 @@ impl Blocking {
     pub fn for_caches(l1: usize, l2: usize) -> Self {
         let kc = (l1 / 4 / (6 * size_of::<f32>())).clamp(128, 1024);
         let nc = (l2 / 2 / (kc * size_of::<f32>())).clamp(512, 4096);
-        let (pack_above, pack_rows) = (10_000_000, 64);
-        Self { kc, nc, pack_above, pack_rows, per_thread: 250_000, to_wake: 20_000_000 }
+        Self {
+            kc,
+            nc,
+            near: l1 / 3 * 2,
+            near_c: l2 / 2,
+            pack_above: 10_000_000,
+            pack_rows: 64,
+            per_thread: 250_000,
+            to_wake: 20_000_000,
+        }
     }
 }
 
@@ -60,10 +71,20 @@ impl Default for Blocking {
 pub enum Split {
     /// One thread; rayon is not touched.
     Serial,
-    /// So many bands of rows; a packed B is packed once, together, and shared.
-    Rows(usize),
-    /// So many bands of columns; whoever takes a band packs its part of B.
-    Columns(usize),
+    /// The threads take chunks of rows; a packed B is packed once, together, and shared.
+    Rows {
+        /// At most so many threads.
+        threads: usize,
+        /// Into so many chunks the rows are cut.
+        chunks: usize,
+    },
+    /// The threads take chunks of columns; whoever takes a chunk packs its part of B.
+    Columns {
+        /// At most so many threads.
+        threads: usize,
+        /// Into so many chunks the columns are cut.
+        chunks: usize,
+    },
 }
 
 /// What a product's route depends on.
@@ -90,6 +111,8 @@ pub struct Plan {
     pub kc: usize,
     /// Columns in a block, at most.
     pub nc: usize,
+    /// Bytes of a panel that stays in L1; a larger one is asked for ahead.
+    pub near: usize,
     /// Whether each panel of B is multiplied with all rows before the next: for panels that stay in L1, and a C that stays in L2.
     pub panels_first: bool,
     /// So many of the last columns are computed turned, as rows of Cᵀ = Bᵀ·Aᵀ.
@@ -110,8 +133,9 @@ impl Plan {
         let adjacent = b_strides[1] == 1 || n == 1;
         let pack = !adjacent || (work > blocking.pack_above && m >= blocking.pack_rows);
         let kc = if pack { k.div_ceil(k.div_ceil(blocking.kc).max(1)) } else { k };
-        // A C of a megabyte is written row by row: a panel's width of each row at a time would touch every page of it again and again.
-        let panels_first = kc * panel * size_of::<f32>() <= NEAR && m * n * size_of::<f32>() <= 1 << 20;
+        // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
+        let panels_first =
+            kc * panel * size_of::<f32>() <= blocking.near && m * n * size_of::<f32>() <= blocking.near_c;
 
         // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
         let left = n % LANES;
@@ -121,25 +145,26 @@ impl Plan {
         let threads = if wakes { exec.threads().min(work / blocking.per_thread.max(1)).max(1) } else { 1 };
         let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
-        // Two shares a thread where they are not too thin: one that comes late then finds less to do.
-        let shares =
-            |units: usize, least: usize| if units / (2 * threads) >= least { 2 * threads } else { threads.min(units) };
+        // A product so short that the threads stay awake behind it is cut evenly.
+        let chunks = if work < EVEN { threads } else { uneven(threads) };
         let split = if threads == 1 {
             Split::Serial
         } else if (pack && halves >= 4 * threads) || (2 * bands < halves && bands < 2 * threads) {
-            Split::Columns(shares(halves, 4 * row.max_halves()))
+            Split::Columns { threads, chunks }
         } else {
-            Split::Rows(shares(m, 8 * row.max_rows(row.max_halves())))
+            Split::Rows { threads, chunks }
         };
         let nc = match split {
-            Split::Rows(_) if pack => blocking.nc,
-            _ if pack && panels_first => panel,
-            _ if pack => blocking.nc,
+            Split::Serial | Split::Columns { .. } if pack && panels_first => panel,
+            _ if pack => blocking.nc.max(1).next_multiple_of(LANES),
             _ => n.max(1),
         };
-        Self { isa: row.name, shape, pack, kc, nc, panels_first, turned, split }
+        Self { isa: row.name, shape, pack, kc, nc, near: blocking.near, panels_first, turned, split }
     }
 }
+
+/// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread wakes.
+const EVEN: usize = 4_000_000;
 
 /// Up to so many columns are computed turned: as rows of a tile they cost less than as a vector that is not full.
 const TURN: usize = 10;
@@ -159,8 +184,8 @@ impl fmt::Display for Plan {
         }
         match self.split {
             Split::Serial => write!(f, ", one thread"),
-            Split::Rows(bands) => write!(f, ", {bands} bands of rows"),
-            Split::Columns(bands) => write!(f, ", {bands} bands of columns"),
+            Split::Rows { threads, chunks } => write!(f, ", {threads} threads by rows, {chunks} chunks"),
+            Split::Columns { threads, chunks } => write!(f, ", {threads} threads by columns, {chunks} chunks"),
         }
     }
 }
