@@ -6,7 +6,7 @@
 //! program do; there the threads of a pool are asleep too.
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
-use groundup_benches::{CurrentPeak, Engine, Flops, Peaks, Product, criterion, execs};
+use groundup_benches::{CurrentPeak, Engine, Flops, Peaks, Product, criterion, enter_pool, execs};
 use std::time::{Duration, Instant};
 use tensor::Exec;
 use testkit::rng::Rng;
@@ -83,6 +83,9 @@ fn main() {
     let (flops, current) = Flops::new();
     let mut c = criterion().with_measurement(flops);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores > 1 {
+        enter_pool(cores);
+    }
     let bench = Bench { peaks: Peaks::measure(), current, cores };
     bench.shapes(&mut c, "chapter", &shapes::CHAPTER);
     bench.shapes(&mut c, "squares", &shapes::SQUARES);

@@ -26,6 +26,15 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
+/// Makes this thread one of a pool of `threads`, as a program's threads are around a whole run: a product that comes from outside of a pool
+/// pays for getting in.
+///
+/// # Panics
+/// If there is a pool already.
+pub fn enter_pool(threads: usize) {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global().expect("the first pool");
+}
+
 /// One thread on each ISA worth timing, best last.
 pub fn execs() -> Vec<Exec> {
     let isas: Vec<AnyIsa> = AnyIsa::available().collect();

@@ -6,7 +6,7 @@
 //!   out: GFLOP/s, the best batch of the time given; one line for each line
 //! ```
 
-use groundup_benches::{Engine, Product};
+use groundup_benches::{Engine, Product, enter_pool};
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::time::{Duration, Instant};
@@ -17,6 +17,9 @@ use testkit::shapes::Shape;
 
 fn main() {
     let threads = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: rates THREADS");
+    if threads > 1 {
+        enter_pool(threads);
+    }
     let mut products: HashMap<[usize; 5], Product> = HashMap::new();
     for line in io::stdin().lock().lines() {
         let line = line.expect("a request is text");

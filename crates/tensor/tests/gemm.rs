@@ -295,6 +295,9 @@ fn plans_route_by_shape() {
     assert_eq!(gradient.turned, 4, "four columns over are rows of the transposed product: {gradient}");
     assert_eq!(plan([784, 100, 10], [true, false]).turned, 10);
     assert_eq!(plan([784, 100, 11], [true, false]).turned, 0, "eleven columns fill most of a vector");
+    assert!(!plan([384, 384, 384], [false, false]).pack, "a B of 590 KB stays in L2");
+    assert!(plan([100, 100, 1024], [false, false]).pack, "rows a page apart are not read in place");
+    assert!(!plan([20, 100, 1024], [false, false]).pack, "nor packed for three tiles of rows");
     let large = plan([1024, 1024, 1024], [false, false]);
     assert!(large.pack && large.kc == 512 && large.nc == 512, "a large B is packed in blocks: {large}");
     assert!(!plan([4096, 64, 4096], [false, false]).panels_first, "a C of 64 MB is written row by row");

@@ -154,10 +154,11 @@ impl<'a> Gemm<'a> {
             Gemm { c: c.reborrow(), a: self.a, b: self.b, ..self }.run_with(exec, blocking)?;
             return self.c.copy_from(c.view());
         }
-        // Alone, nobody is asked for the time.
-        let workers = if exec.threads() == 1 { Workers::Asleep } else { Workers::now() };
+        // Alone, or too small to be shared, nobody is asked for the time.
+        let shareable = exec.threads() > 1 && m.saturating_mul(n).saturating_mul(k) >= 2 * blocking.per_thread;
+        let workers = if shareable { Workers::now() } else { Workers::Asleep };
         driver::run(exec, &self.plan(exec, workers, blocking), self);
-        if exec.threads() > 1 {
+        if shareable {
             pool::finished();
         }
         Ok(())

@@ -25,7 +25,8 @@ pub struct Blocking {
     pub near: usize,
     /// Bytes of a C that stays in L2.
     pub near_c: usize,
-    /// Multiply-adds above which a B with adjacent columns is packed. Below, the copy costs more than it saves.
+    /// Bytes of a B with adjacent columns above which it is packed. A smaller one stays in L2 as it is, and the copy costs more than it
+    /// saves, unless its rows lie a page or more apart.
     pub pack_above: usize,
     /// Rows of C below which such a B is not packed: each packed element is used once a tile of rows.
     pub pack_rows: usize,
@@ -46,7 +47,7 @@ impl Blocking {
             nc,
             near: l1 / 3 * 2,
             near_c: l2 / 2,
-            pack_above: 10_000_000,
+            pack_above: l2 / 8 * 3,
             pack_rows: 64,
             per_thread: 250_000,
             to_wake: 20_000_000,
@@ -131,7 +132,8 @@ impl Plan {
         let work = m.saturating_mul(n).saturating_mul(k);
 
         let adjacent = b_strides[1] == 1 || n == 1;
-        let pack = !adjacent || (work > blocking.pack_above && m >= blocking.pack_rows);
+        let large = k * n * size_of::<f32>() > blocking.pack_above || b_strides[0] * size_of::<f32>() >= PAGE;
+        let pack = !adjacent || (large && m >= blocking.pack_rows);
         let kc = if pack { k.div_ceil(k.div_ceil(blocking.kc).max(1)) } else { k };
         // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
         let panels_first =
@@ -162,6 +164,10 @@ impl Plan {
         Self { isa: row.name, shape, pack, kc, nc, near: blocking.near, panels_first, turned, split }
     }
 }
+
+/// Rows so many bytes apart are each on another page, and where that is a power of two they also want the same places in L1: read in
+/// place they cost half of the speed.
+const PAGE: usize = 4096;
 
 /// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread wakes.
 const EVEN: usize = 4_000_000;
