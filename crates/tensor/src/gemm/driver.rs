@@ -145,16 +145,19 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, columns: Range<usize>, thr
         let mut pc = 0;
         loop {
             let block = block(columns.clone(), pc..k.min(pc + plan.kc));
+            let copies = threads == 1 && plan.copies;
             if plan.pack {
                 assert!(
                     columns.len().next_multiple_of(HALF_LANES) * block.steps.len() <= packed.len(),
                     "a block fits its buffer"
                 );
-                parallel(threads, block.panels().count(), &|panel| block.pack(exec, panel));
+                if !copies {
+                    parallel(threads, block.panels().count(), &|panel| block.pack(exec, panel));
+                }
             }
             parallel(threads, chunks, &|at| {
                 let rows = chunk(m, unit, at, threads, chunks);
-                block.multiply(rows.clone());
+                block.multiply(rows.clone(), copies);
                 turned.turned(exec, rows);
             });
             pc = block.steps.end;
@@ -257,8 +260,9 @@ impl Block<'_> {
         exec.run(op);
     }
 
-    /// Multiplies `rows` of A with the block.
-    fn multiply(&self, rows: Range<usize>) {
+    /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads it in place, and
+    /// packs it as it goes.
+    fn multiply(&self, rows: Range<usize>, copies: bool) {
         if rows.is_empty() || self.columns.is_empty() {
             return;
         }
@@ -272,7 +276,7 @@ impl Block<'_> {
             let tallest = self.row.max_rows(halves);
             let tiles = rows.len().div_ceil(tallest);
             let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
-            let panel = |panel: usize| self.panel(from + panel * HALF_LANES * halves, halves);
+            let panel = |panel: usize| self.panel(from + panel * HALF_LANES * halves, halves, false);
             if self.plan.panels_first {
                 for panel in (0..count).map(panel) {
                     for tile in 0..tiles {
@@ -280,7 +284,13 @@ impl Block<'_> {
                     }
                 }
             } else {
-                for tile in 0..tiles {
+                if copies {
+                    for panel in 0..count {
+                        let panel = self.panel(from + panel * HALF_LANES * halves, halves, true);
+                        self.tile(&panel, from_row(0)..from_row(1));
+                    }
+                }
+                for tile in usize::from(copies)..tiles {
                     for panel in (0..count).map(panel) {
                         self.tile(&panel, from_row(tile)..from_row(tile + 1));
                     }
@@ -316,7 +326,7 @@ impl Block<'_> {
                 ..*o
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
-            block.multiply(0..self.columns.len());
+            block.multiply(0..self.columns.len(), false);
             exec.run(Turn {
                 tile: &tile,
                 rows: chunk.len(),
@@ -327,9 +337,10 @@ impl Block<'_> {
         }
     }
 
-    /// What all tiles of a panel share: `halves` half vectors of the block from column `from` on. C and the bias are those of
+    /// What all tiles of a panel share: `halves` half vectors of the block from column `from` on; with
+    /// `copies` read in place, and packed by the tile that reads it. C and the bias are those of
     /// column 0 of the panel and row 0 of C, A is that of row 0.
-    fn panel(&self, from: usize, halves: usize) -> Panel {
+    fn panel(&self, from: usize, halves: usize, copies: bool) -> Panel {
         let o = self.operands;
         let (k, j) = (self.steps.len(), self.columns.start + from);
         let columns = (HALF_LANES * halves).min(self.columns.len() - from);
@@ -343,6 +354,7 @@ impl Block<'_> {
             a_step: o.a_strides[1],
             b: o.b,
             b_step: o.b_strides[0],
+            copy: std::ptr::null_mut(),
             c: o.c.wrapping_add(j),
             c_row: o.c_row,
             tail: columns - before,
@@ -353,8 +365,9 @@ impl Block<'_> {
             bias: o.bias.wrapping_add(j),
         };
         let tile = match self.packed {
-            Some(Packed(panels)) => pack::reading(panels.wrapping_add(from * k), columns, tile),
-            None => {
+            Some(Packed(panels)) if !copies => pack::reading(panels.wrapping_add(from * k), columns, tile),
+            _ => {
+                let copy = self.packed.map_or(std::ptr::null_mut(), |Packed(panels)| panels.wrapping_add(from * k));
                 let start = self.steps.start * o.b_strides[0] + j;
                 let beyond = start + HALF_LANES * halves;
                 // The rows of B whose last (half) vector ends inside B's memory.
@@ -364,7 +377,7 @@ impl Block<'_> {
                     Some(_) if o.b_strides[0] == 0 => k,
                     Some(room) => k.min(room / o.b_strides[0] + 1),
                 };
-                Tile { b: o.b.wrapping_add(start), whole, ..tile }
+                Tile { b: o.b.wrapping_add(start), whole, copy, ..tile }
             }
         };
         Panel { tile, kernels: self.row.kernels[halves - 1] }

@@ -48,6 +48,9 @@ use crate::isa::{Isa, LANES};
 /// How many rows of B ahead a row is asked for that comes from L2: some 100 cycles.
 const STEPS_AHEAD: usize = 8;
 
+/// The same for a row that comes from beyond L2, and is copied.
+const COPIED_AHEAD: usize = 10;
+
 /// What to do with the accumulators at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
@@ -76,6 +79,8 @@ pub(super) struct Tile {
     /// C[0, 0] of the tile and the stride from row to row; its columns are adjacent.
     pub c: *mut f32,
     pub c_row: usize,
+    /// Where the rows of B are copied as they are read, or null: k rows of the tile's width.
+    pub copy: *mut f32,
     /// Whether this panel of B is too large for L1, and has to be asked for ahead.
     pub far: bool,
     /// Columns in the last vector, 1 to 16, or in the half vector, 1 to 8.
@@ -129,6 +134,23 @@ unsafe fn load_part<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *co
     }
 }
 
+/// Writes a row whole.
+///
+/// # Safety
+/// `to` is writable for all lanes of the row.
+#[inline(always)]
+unsafe fn store_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, row: Row<I, NV>, to: *mut f32) {
+    // SAFETY: as promised; each write is of the lanes of its vector.
+    unsafe {
+        for j in 0..NV {
+            isa.store_ptr(row.full[j], to.add(j * LANES));
+        }
+        if HALF {
+            isa.half_store_ptr(row.half, to.add(NV * LANES));
+        }
+    }
+}
+
 /// Asks for the cache lines of a row.
 #[inline(always)]
 fn prefetch_row<I: Isa, const NV: usize, const HALF: bool>(isa: I, at: *const f32) {
@@ -174,7 +196,8 @@ unsafe fn whole_steps<
     const NV: usize,
     const HALF: bool,
     const UNROLL: usize,
-    const AHEAD: bool,
+    const AHEAD: usize,
+    const COPY: bool,
 >(
     isa: I,
     t: &Tile,
@@ -182,15 +205,19 @@ unsafe fn whole_steps<
     a_row: usize,
     a_step: usize,
 ) {
-    let (mut a, mut b) = (t.a, t.b);
+    let (mut a, mut b, mut copy) = (t.a, t.b, t.copy);
     let mut left = t.whole;
     // SAFETY: as promised. The last step leaves the operands; the pointers may, their targets are not read.
     unsafe {
         while left >= UNROLL {
             for u in 0..UNROLL {
                 let row = load_whole::<I, NV, HALF>(isa, b);
-                if AHEAD {
-                    prefetch_row::<I, NV, HALF>(isa, b.wrapping_add(STEPS_AHEAD * t.b_step));
+                if AHEAD > 0 {
+                    prefetch_row::<I, NV, HALF>(isa, b.wrapping_add(AHEAD * t.b_step));
+                }
+                if COPY {
+                    store_whole::<I, NV, HALF>(isa, row, copy);
+                    copy = copy.wrapping_add(LANES * NV + if HALF { LANES / 2 } else { 0 });
                 }
                 step::<I, MR, NV, HALF>(isa, acc, a.wrapping_add(u * a_step), a_row, row);
                 b = b.wrapping_add(t.b_step);
@@ -198,11 +225,9 @@ unsafe fn whole_steps<
             a = a.wrapping_add(UNROLL * a_step);
             left -= UNROLL;
         }
+        // What four at a time leave over; one at a time leaves nothing.
         for _ in 0..left {
             let row = load_whole::<I, NV, HALF>(isa, b);
-            if AHEAD {
-                prefetch_row::<I, NV, HALF>(isa, b.wrapping_add(STEPS_AHEAD * t.b_step));
-            }
             step::<I, MR, NV, HALF>(isa, acc, a, a_row, row);
             a = a.wrapping_add(a_step);
             b = b.wrapping_add(t.b_step);
@@ -217,7 +242,8 @@ unsafe fn whole_steps<
 /// - A is readable at `i·a_row + p·a_step` for i < MR, p < k;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
-/// - the bias is readable for j < cols unless `finish` is `Store`.
+/// - the bias is readable for j < cols unless `finish` is `Store`;
+/// - `copy` is null, or writable for k rows of all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
 pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
     debug_assert!((1..=if HALF { LANES / 2 } else { LANES }).contains(&t.tail) && t.whole <= t.k);
@@ -240,16 +266,25 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
         }
 
         match (t.a_row, t.a_step) {
-            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, true>(isa, t, &mut acc, 1, step),
-            (1, step) => whole_steps::<I, MR, NV, HALF, 1, false>(isa, t, &mut acc, 1, step),
-            (row, 1) if NV + usize::from(HALF) == 1 => {
-                whole_steps::<I, MR, NV, HALF, 4, false>(isa, t, &mut acc, row, 1);
+            (row, step) if !t.copy.is_null() => {
+                whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true>(isa, t, &mut acc, row, step);
             }
-            (row, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, true>(isa, t, &mut acc, row, step),
-            (row, step) => whole_steps::<I, MR, NV, HALF, 1, false>(isa, t, &mut acc, row, step),
+            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false>(isa, t, &mut acc, 1, step),
+            (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false>(isa, t, &mut acc, 1, step),
+            (row, 1) if NV + usize::from(HALF) == 1 => {
+                whole_steps::<I, MR, NV, HALF, 4, 0, false>(isa, t, &mut acc, row, 1);
+            }
+            (row, step) if t.far => {
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false>(isa, t, &mut acc, row, step);
+            }
+            (row, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false>(isa, t, &mut acc, row, step),
         }
         for p in t.whole..t.k {
             let row = load_part::<I, NV, HALF>(isa, t.b.add(p * t.b_step), t.tail);
+            if !t.copy.is_null() {
+                let width = LANES * NV + if HALF { LANES / 2 } else { 0 };
+                store_whole::<I, NV, HALF>(isa, row, t.copy.add(p * width));
+            }
             step::<I, MR, NV, HALF>(isa, &mut acc, t.a.add(p * t.a_step), t.a_row, row);
         }
 

@@ -108,6 +108,8 @@ pub struct Plan {
     pub shape: [usize; 3],
     /// Whether B is copied into panels.
     pub pack: bool,
+    /// Whether the first tile of rows reads B in place and packs it for the others; with several threads by rows it is packed before.
+    pub copies: bool,
     /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed, else all of k.
     pub kc: usize,
     /// Columns in a block, at most.
@@ -139,6 +141,8 @@ impl Plan {
         let panels_first =
             kc * panel * size_of::<f32>() <= blocking.near && m * n * size_of::<f32>() <= blocking.near_c;
 
+        let copies = pack && adjacent && !panels_first;
+
         // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
         let left = n % LANES;
         let turned = if !pack && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
@@ -161,7 +165,7 @@ impl Plan {
             _ if pack => blocking.nc.max(1).next_multiple_of(LANES),
             _ => n.max(1),
         };
-        Self { isa: row.name, shape, pack, kc, nc, near: blocking.near, panels_first, turned, split }
+        Self { isa: row.name, shape, pack, copies, kc, nc, near: blocking.near, panels_first, turned, split }
     }
 }
 
