@@ -1,10 +1,9 @@
-//! The ladder: each rung and the real thing on the same products. Throughput is in operations, so criterion prints Gelem/s for
-//! GFLOP/s; `cargo run --release -- info` measures the peak to hold them against.
+//! The ladder: each rung and the real thing on the same products, one thread. `cargo run --release -- ladder` draws it.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use groundup_benches::{criterion, execs};
+use criterion::{BenchmarkId, Criterion, Throughput};
+use groundup_benches::{Flops, Peaks, criterion, execs};
 use tensor::gemm::ladder::{Operands, RUNGS};
-use tensor::{Gemm, View, ViewMut};
+use tensor::{Exec, Gemm, View, ViewMut};
 use testkit::compare::{Bound, assert_close};
 use testkit::gemm as reference;
 use testkit::rng::Rng;
@@ -12,8 +11,7 @@ use testkit::rng::Rng;
 /// m, k, n: a first layer of the chapter's networks, and squares that fit L1, L2 and neither.
 const SHAPES: [[usize; 3]; 4] = [[100, 784, 100], [64, 64, 64], [256, 256, 256], [768, 768, 768]];
 
-fn benches(c: &mut Criterion) {
-    let exec = execs().pop().expect("there is an ISA");
+fn benches(c: &mut Criterion<Flops>, exec: Exec) {
     let mut rng = Rng::new(1);
     let mut group = c.benchmark_group("ladder");
     for [m, k, n] in SHAPES {
@@ -44,9 +42,11 @@ fn benches(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = group;
-    config = criterion();
-    targets = benches
+fn main() {
+    let exec = execs().pop().expect("there is an ISA");
+    let (flops, peak) = Flops::new();
+    peak.set(Peaks::measure().of(exec));
+    let mut c = criterion().with_measurement(flops);
+    benches(&mut c, exec);
+    c.final_summary();
 }
-criterion_main!(group);

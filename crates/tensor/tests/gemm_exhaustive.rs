@@ -22,11 +22,10 @@ use testkit::gemm::{self as reference, Matrix};
 use testkit::poison::{POISON, Poisoned};
 use testkit::rng::Rng;
 
-/// Block sizes with which every product is packed, and shared out among the threads, however small it is. (Every field may be
-/// named already; one that is added later is to have its default.)
-#[allow(clippy::needless_update)]
+/// Block sizes with which every product is packed, row by row as in large ones, and shared out among the threads, however small it
+/// is.
 fn blocking(kc: usize, nc: usize) -> Blocking {
-    Blocking { kc, nc, pack_above: 0, pack_rows: 0, per_thread: 1, to_wake: 0, ..Blocking::default() }
+    Blocking { kc, nc, near: 0, near_c: 0, pack_above: 0, pack_rows: 0, per_thread: 1, to_wake: 0 }
 }
 
 /// The blocks and the packing of a plain call, but shared out among the threads however small the product is.

@@ -35,7 +35,7 @@
 //! 7. *Asking for B ahead.* A panel larger than L1 comes from L2, a row of four cache lines every twelve cycles, which the hardware's
 //!    prefetchers do not quite keep up with. Asking for the row after the next seven gained 5 to 7 % (first layer's forward product, and
 //!    from 512³ up); 4, 12 and 16 rows ahead were 1 to 3 % less or the same. Where the panel is in L1 it costs 1 to 2 %, so
-//!    that loop is compiled without.
+//!    that loop is compiled without. A third loop also writes what it reads: the packed panel for the tiles after it.
 //! 8. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
 
 //!

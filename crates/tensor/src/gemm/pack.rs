@@ -17,6 +17,10 @@
 //!    too (element by element they cost dX 4 %). It is 9 % of the dX of the chapter's layers.
 //! 3. *Neither*: element by element.
 //!
+//! A B of the first kind need not be packed ahead: the first tile of rows reads it in place and writes the panel as it goes
+//! ([`Plan::copies`](super::Plan::copies)), under the cover of its multiplications: +2 to 4 % of a large product, +7 % of one with 100 rows.
+//! Several threads by rows still pack it ahead, together.
+//!
 //! Tried and dropped: buffers on 2 MB pages, −1 to +1 %; transposing with masked broadcasts, which the compiler turns back into shuffles.
 
 use super::HALF_LANES;
