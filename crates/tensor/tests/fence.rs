@@ -1,0 +1,140 @@
+//! No kernel of the matrix product reads or writes beyond its operands: here each ends where an unreadable page begins, or begins where
+//! one ends, so that a single float too many is a crash of this test program. (NaN around an operand shows a wrong use of what was read
+//! too far, but not a read into lanes that nobody uses.)
+
+#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+
+use tensor::gemm::Blocking;
+use tensor::isa::{AnyIsa, Isa, LANES, Op};
+use tensor::{Epilogue, Exec, Gemm, View, ViewMut};
+use testkit::compare::assert_bits;
+use testkit::rng::Rng;
+
+unsafe extern "C" {
+    fn mmap(at: *mut u8, bytes: usize, protection: i32, flags: i32, file: i32, offset: i64) -> *mut u8;
+    fn mprotect(at: *mut u8, bytes: usize, protection: i32) -> i32;
+    fn munmap(at: *mut u8, bytes: usize) -> i32;
+}
+
+const PAGE: usize = 1 << 16; // a multiple of every page size in use
+const NOTHING: i32 = 0;
+const READ_WRITE: i32 = 3;
+const PRIVATE_ANONYMOUS: i32 = 0x22;
+
+/// Floats between two unreadable pages, touching one of them.
+struct Fenced {
+    start: *mut u8,
+    bytes: usize,
+    floats: *mut f32,
+    len: usize,
+}
+
+impl Fenced {
+    /// A copy of `data` that ends at a fence, or else begins at one.
+    fn new(data: &[f32], at_the_end: bool) -> Self {
+        let body = size_of_val(data).next_multiple_of(PAGE);
+        let bytes = body + 2 * PAGE;
+        // SAFETY: new private memory, of which the first and the last page are then closed; the copy goes between them.
+        unsafe {
+            let start = mmap(std::ptr::null_mut(), bytes, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0);
+            assert!(start.addr() != usize::MAX, "no memory");
+            assert_eq!(mprotect(start, PAGE, NOTHING), 0);
+            assert_eq!(mprotect(start.add(PAGE + body), PAGE, NOTHING), 0);
+            let offset = if at_the_end { PAGE + body - size_of_val(data) } else { PAGE };
+            let floats = start.add(offset).cast::<f32>();
+            floats.copy_from_nonoverlapping(data.as_ptr(), data.len());
+            Self { start, bytes, floats, len: data.len() }
+        }
+    }
+
+    fn get(&self) -> &[f32] {
+        // SAFETY: `new` has written them; they live as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.floats, self.len) }
+    }
+
+    fn get_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `get`, and `self` is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.floats, self.len) }
+    }
+}
+
+impl Drop for Fenced {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, and nobody holds the floats any more.
+        unsafe { munmap(self.start, self.bytes) };
+    }
+}
+
+/// A matrix of these sizes, or its transpose seen as one.
+fn view(data: &[f32], [rows, columns]: [usize; 2], turned: bool) -> View<'_, f32, 2> {
+    if turned {
+        View::new(data, [columns, rows]).expect("fits").t()
+    } else {
+        View::new(data, [rows, columns]).expect("fits")
+    }
+}
+
+#[test]
+fn no_product_reads_or_writes_beyond_its_operands() {
+    let blocks = [
+        Blocking { per_thread: 1, to_wake: 0, ..Blocking::default() },
+        Blocking { kc: 7, nc: 20, near: 0, near_c: 0, pack_above: 0, pack_rows: 0, per_thread: 1, to_wake: 0 },
+    ];
+    let mut rng = Rng::new(1);
+    for case in 0..1500 {
+        let [m, k, n] = [rng.usize_in(1..40), rng.usize_in(1..40), rng.usize_in(1..140)];
+        let turned = [rng.usize_in(0..2) == 1, rng.usize_in(0..2) == 1];
+        let (at_the_end, bias, relu) = (rng.usize_in(0..3) > 0, rng.usize_in(0..2) == 1, rng.usize_in(0..2) == 1);
+        let (threads, blocking) = (rng.usize_in(1..4), blocks[rng.usize_in(0..2)]);
+        let (a, b, biases) = (rng.vec_f32(m * k), rng.vec_f32(k * n), rng.vec_f32(n));
+        let multiply = |isa, a: &[f32], b: &[f32], biases: &[f32], c: &mut [f32]| {
+            let epilogue = match (bias, relu) {
+                (false, _) => Epilogue::None,
+                (true, false) => Epilogue::Bias(biases),
+                (true, true) => Epilogue::BiasRelu(biases),
+            };
+            let c = ViewMut::new(c, [m, n]).expect("fits");
+            Gemm::new(view(a, [m, k], turned[0]), view(b, [k, n], turned[1]), c)
+                .epilogue(epilogue)
+                .run_with(Exec::with_isa(isa, threads), &blocking)
+                .expect("the shapes go together");
+        };
+        let fenced = |data: &[f32]| Fenced::new(data, at_the_end);
+        let (fenced_a, fenced_b, fenced_biases) = (fenced(&a), fenced(&b), fenced(&biases));
+        for isa in AnyIsa::available() {
+            let (mut want, mut c) = (vec![f32::NAN; m * n], fenced(&vec![f32::NAN; m * n]));
+            multiply(isa, &a, &b, &biases, &mut want);
+            multiply(isa, fenced_a.get(), fenced_b.get(), fenced_biases.get(), c.get_mut());
+            assert_bits(&format!("case {case}: {m}x{k}x{n} {turned:?} on {}", isa.name()), c.get(), &want);
+        }
+    }
+}
+
+#[test]
+fn a_masked_load_or_store_touches_no_memory_past_its_count() {
+    struct Part<'a>(&'a [f32], &'a mut [f32]);
+    impl Op for Part<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) {
+            let count = self.0.len();
+            // SAFETY: both slices are `count` floats long, at most sixteen.
+            unsafe { isa.store_ptr_part(isa.load_ptr_part(self.0.as_ptr(), count), self.1.as_mut_ptr(), count) };
+            if count <= LANES / 2 {
+                // SAFETY: as above, at most eight.
+                unsafe {
+                    isa.half_store_ptr_part(isa.half_load_ptr_part(self.0.as_ptr(), count), self.1.as_mut_ptr(), count)
+                };
+            }
+        }
+    }
+    let mut rng = Rng::new(2);
+    for count in 0..=LANES {
+        let data = rng.vec_f32(count);
+        for isa in AnyIsa::available() {
+            let (from, mut to) = (Fenced::new(&data, true), Fenced::new(&vec![0.0; count], true));
+            isa.run(Part(from.get(), to.get_mut()));
+            assert_bits(isa.name(), to.get(), &data);
+        }
+    }
+}
