@@ -3,8 +3,8 @@
 //! ```text
 //! for jc in 0..n by NC                       columns: a block of B that stays in L2
 //!   for pc in 0..k by KC                       k: in order, one block after the other; never shared out
-//!     pack B[pc.., jc..] into panels             (threads: a share of the panels each)
-//!     for ir in 0..m by MR                         rows of A: MR·KC floats that stay in L1   (threads: a share each)
+//!     pack B[pc.., jc..] into panels             (threads: panel by panel)
+//!     for ir in 0..m by MR                         rows of A: MR·KC floats that stay in L1   (threads: chunk by chunk)
 //!       for jr in 0..NC by 16·NV                     panels of B, streamed from L2
 //!         tile: C[ir.., jr..] += A[ir.., pc..] · panel
 //! ```

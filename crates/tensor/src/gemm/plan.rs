@@ -134,13 +134,12 @@ impl Plan {
         let work = m.saturating_mul(n).saturating_mul(k);
 
         let adjacent = b_strides[1] == 1 || n == 1;
-        let large = k * n * size_of::<f32>() > blocking.pack_above || b_strides[0] * size_of::<f32>() >= PAGE;
+        let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size_of::<f32>());
+        let large = bytes(k, n) > blocking.pack_above || bytes(b_strides[0], 1) >= PAGE;
         let pack = !adjacent || (large && m >= blocking.pack_rows);
         let kc = if pack { k.div_ceil(k.div_ceil(blocking.kc).max(1)) } else { k };
         // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
-        let panels_first =
-            kc * panel * size_of::<f32>() <= blocking.near && m * n * size_of::<f32>() <= blocking.near_c;
-
+        let panels_first = bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c;
         let copies = pack && adjacent && !panels_first;
 
         // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
