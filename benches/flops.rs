@@ -1,12 +1,11 @@
 //! Criterion's wall time, printed as GFLOP/s and as a share of what this machine's fused multiply-add units can do.
 
-use crate::execs;
+use crate::{best, execs};
 use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tensor::isa::AnyIsa;
 use tensor::{Exec, probe};
 
 /// The peaks of this machine, measured when the bench starts.
@@ -32,8 +31,7 @@ impl Peaks {
 
     /// The same on the best ISA: what a rival is held against.
     pub fn best(&self, threads: usize) -> f64 {
-        let best = execs().pop().map_or(AnyIsa::available().last().expect("portable is always there"), Exec::isa);
-        self.of(Exec::with_isa(best, threads))
+        self.of(best(threads))
     }
 }
 

@@ -1,14 +1,13 @@
 //! The matrix product: the shapes of training, squares from 16 to 2048, odd ones; with `matrixmultiply` beside it, and with
-//! `--features peers` also `faer` and `gemm`.
+//! `--features peers` also `faer` and `gemm` (that feature gives `matrixmultiply` threads: set `MATMUL_NUM_THREADS=1`).
 //!
 //! Names are m×k×n; ᵀ marks a transposed operand. Each ISA is timed on one thread, the best one also on all cores (pin the bench to one
 //! core, `taskset -c 0`, for one thread alone). `after 1 ms` is a call that comes after the program has slept, as calls in a
 //! program do; there the threads of a pool are asleep too.
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
-use groundup_benches::{CurrentPeak, Engine, Flops, Peaks, Product, criterion, enter_pool, execs};
+use groundup_benches::{CurrentPeak, Engine, Flops, Peaks, Product, best, criterion, enter_pool, execs};
 use std::time::{Duration, Instant};
-use tensor::Exec;
 use testkit::rng::Rng;
 use testkit::shapes::{self, Shape};
 
@@ -42,7 +41,7 @@ impl Bench {
                 self.time(&mut group, &mut product, rival, 1);
             }
             if self.cores > 1 {
-                self.time(&mut group, &mut product, Engine::Ours(all_cores(self.cores)), self.cores);
+                self.time(&mut group, &mut product, Engine::Ours(best(self.cores)), self.cores);
             }
         }
         group.finish();
@@ -55,7 +54,7 @@ impl Bench {
             let mut product = Product::new(shape, &mut Rng::new(1));
             group.throughput(Throughput::Elements(shape.flops()));
             for threads in [1, self.cores] {
-                let exec = all_cores(threads);
+                let exec = best(threads);
                 self.current.set(self.peaks.of(exec));
                 group.bench_function(BenchmarkId::new(format!("{threads} threads"), product.name()), |b| {
                     b.iter_custom(|calls| {
@@ -73,10 +72,6 @@ impl Bench {
         }
         group.finish();
     }
-}
-
-fn all_cores(threads: usize) -> Exec {
-    Exec::with_isa(execs().pop().expect("there is an ISA").isa(), threads)
 }
 
 fn main() {

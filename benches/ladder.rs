@@ -1,7 +1,7 @@
 //! The ladder: each rung and the real thing on the same products, one thread. `cargo run --release -- ladder` draws it.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use groundup_benches::{Flops, Peaks, criterion, execs};
+use groundup_benches::{Flops, Peaks, best, criterion};
 use tensor::gemm::ladder::{Operands, RUNGS};
 use tensor::{Exec, Gemm, View, ViewMut};
 use testkit::compare::{Bound, assert_close};
@@ -43,7 +43,7 @@ fn benches(c: &mut Criterion<Flops>, exec: Exec) {
 }
 
 fn main() {
-    let exec = execs().pop().expect("there is an ISA");
+    let exec = best(1);
     let (flops, peak) = Flops::new();
     peak.set(Peaks::measure().of(exec));
     let mut c = criterion().with_measurement(flops);

@@ -43,6 +43,11 @@ pub fn execs() -> Vec<Exec> {
     isas.into_iter().skip(skip).map(|isa| Exec::with_isa(isa, 1)).collect()
 }
 
+/// The best ISA with so many threads.
+pub fn best(threads: usize) -> Exec {
+    Exec::with_isa(execs().pop().expect("portable is always there").isa(), threads)
+}
+
 /// A matrix of uniform numbers in [−1, 1).
 pub fn random(rng: &mut Rng, shape: [usize; 2]) -> Tensor<f32, 2> {
     Tensor::from_slice(&rng.vec_f32(shape[0] * shape[1]), shape).expect("one number an element")

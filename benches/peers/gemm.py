@@ -76,6 +76,8 @@ def python_engines(m, k, n, a_transposed, b_transposed):
 peak = max(rust("peak") for _ in range(3))
 print(f"threads {threads}, FMA peak of one {peak:.1f} GFLOP/s; {arguments.rounds} rounds in turns; GFLOP/s are medians\n")
 shapes = [shape for shape in SHAPES if arguments.only in shape[0]]
+if not shapes:
+    raise SystemExit(f"no shape has {arguments.only!r} in its name; they are {', '.join(shape[0] for shape in SHAPES)}")
 with torch.inference_mode():
     calls = {shape: list(python_engines(*shape[1:])) for shape in shapes}
     seen = {shape: [] for shape in shapes}

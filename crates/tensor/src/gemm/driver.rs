@@ -145,19 +145,18 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, columns: Range<usize>, thr
         let mut pc = 0;
         loop {
             let block = block(columns.clone(), pc..k.min(pc + plan.kc));
-            let copies = threads == 1 && plan.copies;
             if plan.pack {
                 assert!(
                     columns.len().next_multiple_of(HALF_LANES) * block.steps.len() <= packed.len(),
                     "a block fits its buffer"
                 );
-                if !copies {
+                if !plan.copies {
                     parallel(threads, block.panels().count(), &|panel| block.pack(exec, panel));
                 }
             }
             parallel(threads, chunks, &|at| {
                 let rows = chunk(m, unit, at, threads, chunks);
-                block.multiply(rows.clone(), copies);
+                block.multiply(rows.clone());
                 turned.turned(exec, rows);
             });
             pc = block.steps.end;
@@ -260,9 +259,9 @@ impl Block<'_> {
         exec.run(op);
     }
 
-    /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads it in place, and
-    /// packs it as it goes.
-    fn multiply(&self, rows: Range<usize>, copies: bool) {
+    /// Multiplies `rows` of A with the block. With [`Plan::copies`] the block is not packed yet: the first tile of rows reads it in
+    /// place, and packs it as it goes.
+    fn multiply(&self, rows: Range<usize>) {
         if rows.is_empty() || self.columns.is_empty() {
             return;
         }
@@ -284,13 +283,13 @@ impl Block<'_> {
                     }
                 }
             } else {
-                if copies {
+                if self.plan.copies {
                     for panel in 0..count {
                         let panel = self.panel(from + panel * HALF_LANES * halves, halves, true);
                         self.tile(&panel, from_row(0)..from_row(1));
                     }
                 }
-                for tile in usize::from(copies)..tiles {
+                for tile in usize::from(self.plan.copies)..tiles {
                     for panel in (0..count).map(panel) {
                         self.tile(&panel, from_row(tile)..from_row(tile + 1));
                     }
@@ -326,7 +325,7 @@ impl Block<'_> {
                 ..*o
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
-            block.multiply(0..self.columns.len(), false);
+            block.multiply(0..self.columns.len());
             exec.run(Turn {
                 tile: &tile,
                 rows: chunk.len(),

@@ -43,6 +43,7 @@
 //! compiler walks down the rows by additions); the last panel in whole vectors, −2 to −10 %; 9×48 as the widest tile, ±1 %; 14×32, −2 to
 //! −3 %.
 
+use super::HALF_LANES;
 use crate::isa::{Isa, LANES};
 
 /// How many rows of B ahead a row is asked for that comes from L2: some 100 cycles.
@@ -99,6 +100,11 @@ pub(super) struct Tile {
 struct Row<I: Isa, const NV: usize> {
     full: [I::F; NV],
     half: I::H,
+}
+
+/// Lanes of a row.
+const fn width<const NV: usize, const HALF: bool>() -> usize {
+    NV * LANES + if HALF { HALF_LANES } else { 0 }
 }
 
 /// Reads a row whole.
@@ -217,7 +223,7 @@ unsafe fn whole_steps<
                 }
                 if COPY {
                     store_whole::<I, NV, HALF>(isa, row, copy);
-                    copy = copy.wrapping_add(LANES * NV + if HALF { LANES / 2 } else { 0 });
+                    copy = copy.wrapping_add(width::<NV, HALF>());
                 }
                 step::<I, MR, NV, HALF>(isa, acc, a.wrapping_add(u * a_step), a_row, row);
                 b = b.wrapping_add(t.b_step);
@@ -246,7 +252,7 @@ unsafe fn whole_steps<
 /// - `copy` is null, or writable for k rows of all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
 pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
-    debug_assert!((1..=if HALF { LANES / 2 } else { LANES }).contains(&t.tail) && t.whole <= t.k);
+    debug_assert!((1..=if HALF { HALF_LANES } else { LANES }).contains(&t.tail) && t.whole <= t.k);
     let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
     let mut acc = [zero; MR];
     // SAFETY: every address is one of those the caller promises, for the ranges written above.
@@ -282,8 +288,7 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
         for p in t.whole..t.k {
             let row = load_part::<I, NV, HALF>(isa, t.b.add(p * t.b_step), t.tail);
             if !t.copy.is_null() {
-                let width = LANES * NV + if HALF { LANES / 2 } else { 0 };
-                store_whole::<I, NV, HALF>(isa, row, t.copy.add(p * width));
+                store_whole::<I, NV, HALF>(isa, row, t.copy.add(p * width::<NV, HALF>()));
             }
             step::<I, MR, NV, HALF>(isa, &mut acc, t.a.add(p * t.a_step), t.a_row, row);
         }

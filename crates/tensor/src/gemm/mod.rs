@@ -155,9 +155,10 @@ impl<'a> Gemm<'a> {
             return self.c.copy_from(c.view());
         }
         // Alone, or too small to be shared, nobody is asked for the time.
-        let shareable = exec.threads() > 1 && m.saturating_mul(n).saturating_mul(k) >= 2 * blocking.per_thread;
+        let product = self.product();
+        let shareable = exec.threads() > 1 && product.work() / 2 >= blocking.per_thread;
         let workers = if shareable { Workers::now() } else { Workers::Asleep };
-        driver::run(exec, &self.plan(exec, workers, blocking), self);
+        driver::run(exec, &Plan::new(exec, workers, &product, blocking), self);
         if shareable {
             pool::finished();
         }
@@ -167,10 +168,13 @@ impl<'a> Gemm<'a> {
     /// The route this product takes when the other threads of its pool are asleep or awake ([`Workers::now`]): for people, tests and
     /// benches to look at.
     pub fn plan(&self, exec: Exec, workers: Workers, blocking: &Blocking) -> Plan {
+        Plan::new(exec, workers, &self.product(), blocking)
+    }
+
+    fn product(&self) -> Product {
         let ([m, k], n) = (self.a.shape(), self.b.cols());
         let storing = self.beta == 0.0 && matches!(self.epilogue, Epilogue::None);
-        let product = Product { shape: [m, k, n], a_strides: self.a.strides(), b_strides: self.b.strides(), storing };
-        Plan::new(exec, workers, &product, blocking)
+        Product { shape: [m, k, n], a_strides: self.a.strides(), b_strides: self.b.strides(), storing }
     }
 
     fn check(&self) -> Result<(), ShapeError> {

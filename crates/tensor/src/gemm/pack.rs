@@ -165,5 +165,5 @@ unsafe fn transpose_columns<I: Isa>(
 
 /// The tile that reads a packed panel: whole vectors, adjacent rows.
 pub(super) fn reading(panel: *const f32, columns: usize, tile: Tile) -> Tile {
-    Tile { b: panel, b_step: columns.next_multiple_of(HALF_LANES), whole: tile.k, copy: std::ptr::null_mut(), ..tile }
+    Tile { b: panel, b_step: columns.next_multiple_of(HALF_LANES), whole: tile.k, ..tile }
 }

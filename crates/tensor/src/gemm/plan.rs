@@ -99,6 +99,13 @@ pub(super) struct Product {
     pub storing: bool,
 }
 
+impl Product {
+    /// Multiply-adds.
+    pub fn work(&self) -> usize {
+        self.shape.into_iter().fold(1, usize::saturating_mul)
+    }
+}
+
 /// The route a product takes; see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -108,7 +115,7 @@ pub struct Plan {
     pub shape: [usize; 3],
     /// Whether B is copied into panels.
     pub pack: bool,
-    /// Whether the first tile of rows reads B in place and packs it for the others; with several threads by rows it is packed before.
+    /// Whether the first tile of rows reads B in place and packs it for the others. Where threads share the rows, B is packed before.
     pub copies: bool,
     /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed, else all of k.
     pub kc: usize,
@@ -131,7 +138,7 @@ impl Plan {
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
         let panel = HALF_LANES * row.max_halves();
-        let work = m.saturating_mul(n).saturating_mul(k);
+        let work = product.work();
 
         let adjacent = b_strides[1] == 1 || n == 1;
         let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size_of::<f32>());
@@ -140,7 +147,6 @@ impl Plan {
         let kc = if pack { k.div_ceil(k.div_ceil(blocking.kc).max(1)) } else { k };
         // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
         let panels_first = bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c;
-        let copies = pack && adjacent && !panels_first;
 
         // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
         let left = n % LANES;
@@ -159,6 +165,7 @@ impl Plan {
         } else {
             Split::Rows { threads, chunks }
         };
+        let copies = pack && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
         let nc = match split {
             Split::Serial | Split::Columns { .. } if pack && panels_first => panel,
             _ if pack => blocking.nc.max(1).next_multiple_of(LANES),

@@ -301,7 +301,8 @@ impl Isa for Avx512 {
 
     /// The loads do half of the work: four columns of rows i, i + 4, i + 8 and i + 12 are read into the quarters of one
     /// register (an insertion from memory does not need the shuffle unit), and two stages of interleaving remain, 32 shuffles
-    /// instead of the 64 of [`transpose`](Isa::transpose).
+    /// instead of the 64 of [`transpose`](Isa::transpose). The compiler pairs the insertions and makes 48 of them. It gained 7 % of a
+    /// 100×10×100 product with a transposed B, 0 to 2 % of longer ones.
     #[inline(always)]
     unsafe fn load_transposed(self, from: *const f32, stride: usize) -> [Self::F; LANES] {
         let mut out = [self.splat(0.0); LANES];
