@@ -13,6 +13,6 @@ if [ -z "${PYTHON:-}" ]; then
     "$PYTHON" -m pip install --quiet torch numpy
   fi
 fi
-target=$(cd "$here/../.." && cargo build --release --quiet -p groundup-benches --features peers --bin rates --message-format=json |
+target=$(cd "$here/../.." && cargo build --release --quiet -p groundup-benches --features peers --example rates --message-format=json |
   sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
 RATES=$target exec "$PYTHON" "$here/$what.py" "$@"
