@@ -5,9 +5,11 @@
 
 mod engines;
 mod flops;
+mod workloads;
 
 pub use engines::{Engine, Product};
 pub use flops::{CurrentPeak, Flops, Peaks};
+pub use workloads::{WORKLOADS, workload};
 
 use criterion::Criterion;
 use std::time::Duration;

@@ -8,27 +8,15 @@
 //! | D | 784-1024×3-10 | 512 | Adam |
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use groundup_benches::{criterion, execs};
+use groundup_benches::{WORKLOADS, criterion, execs, workload};
 use mnist_io::synthetic::Synthetic;
-use optim::Rule;
-use train::{Config, Length, Preset, Trainer};
-
-fn workload(hidden: &[usize], batch: usize, rule: Rule, batch_norm: bool) -> Config {
-    let mut config = Config { batch, ..Config::book(hidden, rule, Length::Steps(u64::MAX), 1) };
-    config.architecture.batch_norm = batch_norm.then(|| Preset::Book.batch_norm_form());
-    config
-}
+use train::Trainer;
 
 fn benches(c: &mut Criterion) {
     let digits = Synthetic { train: 10_000, test: 1000, seed: 1 }.generate(2).expect("there are images");
-    let workloads = [
-        ("A", workload(&[100; 4], 128, Rule::SGD, false)),
-        ("B", workload(&[100; 4], 128, Rule::ADAM, false)),
-        ("C", workload(&[100; 5], 100, Rule::SGD, true)),
-        ("D", workload(&[1024; 3], 512, Rule::ADAM, false)),
-    ];
     let mut group = c.benchmark_group("step");
-    for (name, config) in workloads {
+    for name in WORKLOADS {
+        let config = workload(name).expect("it is one of them");
         group.throughput(Throughput::Elements(config.batch as u64));
         for exec in execs() {
             let mut trainer = Trainer::new(config.clone(), exec, digits.train.clone()).expect("the settings fit");
