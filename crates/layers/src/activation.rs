@@ -4,6 +4,7 @@ use crate::layer::{Layer, Pass, expect_shape};
 use std::marker::PhantomData;
 use tensor::isa::{Isa, Op};
 use tensor::vec::{map_lanes, map2_lanes};
+use tensor::profile::{Work, kernel};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// The activation functions, by name.
@@ -107,7 +108,8 @@ impl<F: Function> Layer for Elementwise<F> {
         let shape = [x.rows(), self.width];
         expect_shape(F::NAME, "X", x.shape(), shape)?;
         expect_shape(F::NAME, "Y", y.shape(), shape)?;
-        exec.run(Forward::<F>(x, y, PhantomData));
+        let work = Work::streaming(x.len(), x.len(), x.len());
+        kernel(F::NAME, work, || exec.run(Forward::<F>(x, y, PhantomData)));
         Ok(())
     }
 
@@ -124,7 +126,8 @@ impl<F: Function> Layer for Elementwise<F> {
         expect_shape(F::NAME, "dY", dy.shape(), shape)?;
         let Some(dx) = dx else { return Ok(()) };
         expect_shape(F::NAME, "dX", dx.shape(), shape)?;
-        exec.run(Backward::<F>::new(y, dy, dx));
+        let work = Work::streaming(2 * y.len(), y.len(), y.len());
+        kernel(F::NAME, work, || exec.run(Backward::<F>::new(y, dy, dx)));
         Ok(())
     }
 }

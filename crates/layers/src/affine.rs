@@ -8,17 +8,23 @@
 //! ```
 //!
 //! Plain: three triple loops (`testkit::affine`). Here each product is one call of the GEMM, and a transpose is a swap of
-//! strides: nobody copies X or W to transpose it. The bias and the ReLU of the forward pass are the GEMM's epilogue: they
-//! are applied while the result is in registers, and Y is written once. The masked dY of the fused form is a buffer of
-//! the layer (one more pass over B×O); X, Y and dY are never edited.
+//! strides: nobody copies X or W to transpose it.
+//!
+//! 1. *Forward*: the bias and the ReLU are the GEMM's epilogue. They are applied while the result is in registers, and Y is written once.
+//! 2. *The derivative of the ReLU before this layer* is the epilogue of dX, if the network asks for it ([`Layer::gate_dx`]): dX is 0 where X ≤ 0. The
+//!    layer below then gets its dY masked, and has no pass over B×O of its own to make.
+//! 3. *dW is not stored* in a training step: the update takes it from the GEMM 48 rows at a time ([`tensor::gemm::consume`]), while it is in L1.
+//!
+//! X, Y and dY are never edited.
 
 use crate::activation::Backward;
 use crate::init::Init;
-use crate::layer::{Layer, Parameter, Pass, Role, expect_shape};
+use crate::layer::{Layer, Parameter, Pass, Role, Update, Updates, expect_shape};
 use crate::relu::ReluFunction;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tensor::vec::column_sums;
-use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut};
+use tensor::vec::{column_sums, for_each_piece};
+use tensor::profile::{Work, kernel};
+use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut, gemm};
 
 /// Y = X·W + b, or max(0, X·W + b). Cost: 2·B·I·O operations forward, twice that backward.
 #[derive(Clone, Debug)]
@@ -28,7 +34,11 @@ pub struct Affine {
     d_weight: Tensor<f32, 2>,
     d_bias: Tensor<f32, 1>,
     relu: bool,
-    /// dY where Y > 0; B×O, in the fused form only.
+    /// Whether dX is to be 0 where X ≤ 0.
+    gates_dx: bool,
+    /// Whether dY comes with the ReLU's derivative in it.
+    dy_is_gated: bool,
+    /// dY where Y > 0; B×O, where there is a ReLU and dY does not come so.
     masked: Tensor<f32, 2>,
 }
 
@@ -47,7 +57,7 @@ impl Affine {
     pub fn from_parts(weight: Tensor<f32, 2>, bias: Tensor<f32, 1>) -> Result<Self, ShapeError> {
         expect_shape("affine", "the bias", [1, bias.len()], [1, weight.shape()[1]])?;
         let (d_weight, d_bias) = (Tensor::zeros(weight.shape()), Tensor::zeros(bias.shape()));
-        Ok(Self { weight, bias, d_weight, d_bias, relu: false, masked: Tensor::zeros([0, 0]) })
+        Ok(Self { weight, bias, d_weight, d_bias, relu: false, gates_dx: false, dy_is_gated: false, masked: Tensor::zeros([0, 0]) })
     }
 
     /// The fused form, with a ReLU on its output.
@@ -55,10 +65,59 @@ impl Affine {
         Self { relu: true, ..self }
     }
 
-    fn backward_of(&mut self, exec: Exec, x: View<'_, f32, 2>, dy: View<'_, f32, 2>) -> Result<(), ShapeError> {
-        Gemm::new(x.t(), dy, self.d_weight.view_mut()).run(exec)?;
-        column_sums(exec, dy, self.d_bias.as_mut_slice());
-        Ok(())
+    /// dX, and then what `gradients` makes of (X, dY), with the ReLU's derivative in dY.
+    fn backward_with(
+        &mut self,
+        exec: Exec,
+        x: View<'_, f32, 2>,
+        y: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: Option<ViewMut<'_, f32, 2>>,
+        gradients: impl FnOnce(&mut Self, View<'_, f32, 2>, View<'_, f32, 2>) -> Result<(), ShapeError>,
+    ) -> Result<(), ShapeError> {
+        expect_shape("affine", "X", x.shape(), [x.rows(), self.weight.shape()[0]])?;
+        expect_shape("affine", "dY", dy.shape(), [x.rows(), self.outputs()])?;
+        if let Some(dx) = &dx {
+            expect_shape("affine", "dX", dx.shape(), x.shape())?;
+        }
+        if !self.masks() {
+            self.backward_x(exec, x, dy, dx)?;
+            return gradients(self, x, dy);
+        }
+        expect_shape("affine", "Y", y.shape(), dy.shape())?;
+        self.reserve(x.rows());
+        // Taken out while the rest of the layer is borrowed; moving a tensor moves a pointer.
+        let mut masked = std::mem::replace(&mut self.masked, Tensor::zeros([0, 0]));
+        kernel("dY where Y > 0", Work::streaming(2 * dy.len(), dy.len(), dy.len()), || {
+            exec.run(Backward::<ReluFunction>::new(y, dy, masked.head_mut(x.rows())));
+        });
+        let dy = masked.head(x.rows());
+        let done = self.backward_x(exec, x, dy, dx).and_then(|()| gradients(self, x, dy));
+        self.masked = masked;
+        done
+    }
+
+    fn backward_x(
+        &self,
+        exec: Exec,
+        x: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: Option<ViewMut<'_, f32, 2>>,
+    ) -> Result<(), ShapeError> {
+        let Some(dx) = dx else { return Ok(()) };
+        let epilogue = if self.gates_dx { Epilogue::Gate(x) } else { Epilogue::None };
+        let work = Work::gemm([x.rows(), self.outputs(), x.cols()]);
+        kernel("dX = dY·Wᵀ", work, || Gemm::new(dy, self.weight.view().t(), dx).epilogue(epilogue).run(exec))
+    }
+
+    fn bias_gradient(&mut self, exec: Exec, dy: View<'_, f32, 2>) {
+        let work = Work::streaming(dy.len(), dy.cols(), dy.len());
+        kernel("db = Σ dY", work, || column_sums(exec, dy, self.d_bias.as_mut_slice()));
+    }
+
+    /// Whether the ReLU's derivative is this layer's to apply.
+    fn masks(&self) -> bool {
+        self.relu && !self.dy_is_gated
     }
 }
 
@@ -72,9 +131,22 @@ impl Layer for Affine {
     }
 
     fn reserve(&mut self, batch: usize) {
-        if self.relu && self.masked.shape()[0] < batch {
+        if self.masks() && self.masked.shape()[0] < batch {
             self.masked = Tensor::zeros([batch, self.outputs()]);
         }
+    }
+
+    fn ends_in_relu(&self) -> bool {
+        self.relu
+    }
+
+    fn gate_dx(&mut self) -> bool {
+        self.gates_dx = true;
+        true
+    }
+
+    fn expect_gated_dy(&mut self) {
+        self.dy_is_gated = true;
     }
 
     fn forward(&mut self, exec: Exec, _: Pass, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) -> Result<(), ShapeError> {
@@ -82,7 +154,8 @@ impl Layer for Affine {
         expect_shape("affine", "Y", y.shape(), [x.rows(), self.outputs()])?;
         let bias = self.bias.as_slice();
         let epilogue = if self.relu { Epilogue::BiasRelu(bias) } else { Epilogue::Bias(bias) };
-        Gemm::new(x, self.weight.view(), y).epilogue(epilogue).run(exec)
+        let work = Work::gemm([x.rows(), x.cols(), self.outputs()]);
+        kernel("Y = X·W + b", work, || Gemm::new(x, self.weight.view(), y).epilogue(epilogue).run(exec))
     }
 
     fn backward(
@@ -93,27 +166,52 @@ impl Layer for Affine {
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
-        expect_shape("affine", "X", x.shape(), [x.rows(), self.weight.shape()[0]])?;
-        expect_shape("affine", "dY", dy.shape(), [x.rows(), self.outputs()])?;
-        if let Some(dx) = &dx {
-            expect_shape("affine", "dX", dx.shape(), x.shape())?;
-        }
-        if !self.relu {
-            self.backward_of(exec, x, dy)?;
-            return dx.map_or(Ok(()), |dx| Gemm::new(dy, self.weight.view().t(), dx).run(exec));
-        }
-        expect_shape("affine", "Y", y.shape(), dy.shape())?;
-        self.reserve(x.rows());
-        // Taken out while the rest of the layer is borrowed; moving a tensor moves a pointer.
-        let mut masked = std::mem::replace(&mut self.masked, Tensor::zeros([0, 0]));
-        exec.run(Backward::<ReluFunction>::new(y, dy, masked.head_mut(x.rows())));
-        let dy = masked.head(x.rows());
-        let mut done = self.backward_of(exec, x, dy);
-        if let (Ok(()), Some(dx)) = (&done, dx) {
-            done = Gemm::new(dy, self.weight.view().t(), dx).run(exec);
-        }
-        self.masked = masked;
-        done
+        self.backward_with(exec, x, y, dy, dx, |layer, x, dy| {
+            let work = Work::gemm([x.cols(), x.rows(), dy.cols()]);
+            kernel("dW = Xᵀ·dY", work, || Gemm::new(x.t(), dy, layer.d_weight.view_mut()).run(exec))?;
+            layer.bias_gradient(exec, dy);
+            Ok(())
+        })
+    }
+
+    fn backward_and_update(
+        &mut self,
+        exec: Exec,
+        x: View<'_, f32, 2>,
+        y: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: Option<ViewMut<'_, f32, 2>>,
+        first: usize,
+        updates: &mut dyn Updates,
+    ) -> Result<(), ShapeError> {
+        self.backward_with(exec, x, y, dy, dx, |layer, x, dy| {
+            let Update { state: [m, v], rule } = updates.of(first, Role::Weight);
+            let weight = layer.weight.as_mut_slice();
+            let mut work = Work::gemm([x.cols(), x.rows(), dy.cols()]);
+            let slots = [&m, &v].into_iter().filter(|slot| !slot.is_empty()).count();
+            // Read and written, but for the weights, which are written for the gradient too.
+            let moved = (2 * slots + 1) * weight.len();
+            if gemm::consume_pays(weight.len(), 1 + slots) {
+                work.bytes += (moved * size_of::<f32>()) as u64;
+                kernel("dW = Xᵀ·dY, update", work, || {
+                    gemm::consume(exec, x.t(), dy, [weight, m, v], &|exec, gradient, [weight, m, v]| {
+                        rule.apply(exec, weight, gradient, [m, v]);
+                    })
+                })?;
+            } else {
+                kernel("dW = Xᵀ·dY", work, || Gemm::new(x.t(), dy, layer.d_weight.view_mut()).run(exec))?;
+                let gradient = layer.d_weight.as_slice();
+                kernel("update", Work::streaming(moved + weight.len(), weight.len(), 0), || {
+                    for_each_piece(exec, [weight, m, v], &|range, [weight, m, v]| {
+                        rule.apply(exec.one_thread(), weight, &gradient[range], [m, v]);
+                    });
+                });
+            }
+            layer.bias_gradient(exec, dy);
+            let Update { state, rule } = updates.of(first + 1, Role::Bias);
+            rule.apply(exec, layer.bias.as_mut_slice(), layer.d_bias.as_slice(), state);
+            Ok(())
+        })
     }
 
     fn parameters(&mut self, visit: &mut dyn FnMut(Parameter<'_>)) {

@@ -17,18 +17,25 @@
 //!
 //! and the two sums are dβ and dγ, which are needed anyway. The node-by-node version is `testkit::batch_norm`.
 //!
-//! 1. *Columns in vectors.* Strips of 64 columns go down the rows with their sums in registers (`tensor::vec::sum_strip`);
-//!    a strip of the chapter's batches (100 × 64 floats, 25 KB) stays in L1 for all three passes.
-//! 2. *x̂ is not stored.* Backward computes it again from X, μ and s: one multiplication instead of a B×D buffer that
-//!    would be written and read.
-//! 3. *Two passes for the variance.* Σx² − B·μ² is one pass less and loses all digits when μ ≫ σ.
+//! 1. *Columns in vectors.* Strips of 64 columns go down the rows with their sums in registers (`tensor::vec::Strip`);
+//!    a strip of the chapter's batches (100 × 64 floats, 25 KB) stays in L1 for all its passes, one of 4096 rows in L2.
+//! 2. *x̂ is not stored.* Backward computes it again from X and μ: a subtraction instead of a B×D buffer that would be written and read.
+//! 3. *What is the same down a column is taken out of the loop.* With t = x − μ, forward is y = (γ·s)·t + β; backward's sums are Σ dy and Σ dy·t
+//!    (dγ = s·Σ dy·t), and dx = a·dy + (b·t + c) with a = γ·s, b = −a·s·dγ/B, c = −a·dβ/B: three operations an element
+//!    instead of five. t stays a difference, and is not multiplied out, because x·b + c' loses its digits when μ ≫ σ.
+//! 4. *Two passes for the variance.* Σx² − B·μ² is one pass less and loses all digits when μ ≫ σ.
+//! 5. *The ReLU behind it is free* ([`BatchNorm::with_relu`]): a maximum as y is stored. Its derivative is the next layer's to apply as it makes
+//!    dY; where that does not, it is made again from the sign of γ·s·t + β.
+//!
+//! What was measured before and after the loops were written so: `docs/step.md`.
 //!
 //! **Forms.** Book: ε 1e-6 (its code says `10e-7`), running variance biased, and both running values start at 0. Torch: ε
 //! 1e-5, running variance unbiased (·B/(B − 1)), starting at 1. Both keep 0.9 of the running values a batch.
 
 use crate::layer::{Layer, Parameter, Pass, Role, Statistic, expect_shape};
-use tensor::isa::{Isa, Op};
-use tensor::vec::{STRIP, load_strip, store_strip, sum_strip};
+use tensor::isa::Isa;
+use tensor::vec::{COLUMN_BLOCK, Strip, StripKernel, StripMut, for_each_strip, load_columns, store_columns};
+use tensor::profile::{Work, kernel};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// Whose ε and running variance; see the module.
@@ -54,8 +61,8 @@ const KEPT: f32 = 0.9;
 /// The share of the batch in the new running values.
 const FRESH: f32 = 0.1;
 
-/// Normalises each of D columns over the batch, then scales and shifts it. Cost: three passes over X forward, two over X
-/// and dY backward.
+/// Normalises each of D columns over the batch, then scales and shifts it; with a ReLU behind that, if asked for. Cost: three passes over X
+/// forward, two over X and dY backward.
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
     form: BatchNormForm,
@@ -68,6 +75,9 @@ pub struct BatchNorm {
     /// μ and 1/√(σ² + ε) of the last training batch.
     mean: Tensor<f32, 1>,
     inv_std: Tensor<f32, 1>,
+    relu: bool,
+    /// Whether dY comes with the ReLU's derivative in it.
+    dy_is_gated: bool,
 }
 
 impl BatchNorm {
@@ -85,7 +95,14 @@ impl BatchNorm {
             running_var: filled(start),
             mean: filled(0.0),
             inv_std: filled(0.0),
+            relu: false,
+            dy_is_gated: false,
         }
+    }
+
+    /// The fused form, with a ReLU on its output.
+    pub fn with_relu(self) -> Self {
+        Self { relu: true, ..self }
     }
 
     fn width(&self) -> usize {
@@ -93,73 +110,133 @@ impl BatchNorm {
     }
 }
 
-/// The vectors of a strip, through `f`.
+/// y = scale·(x − mean) + shift, and the ReLU.
 #[inline(always)]
-fn each<T>(f: impl FnMut(usize) -> T) -> [T; 4] {
-    std::array::from_fn(f)
+fn normalise<I: Isa, const NV: usize>(
+    isa: I,
+    x: [I::F; NV],
+    [mean, scale, shift]: [[I::F; NV]; 3],
+    relu: bool,
+) -> [I::F; NV] {
+    let zero = isa.splat(0.0);
+    let mut y = [zero; NV];
+    for v in 0..NV {
+        y[v] = isa.fma(scale[v], isa.sub(x[v], mean[v]), shift[v]);
+        if relu {
+            y[v] = isa.max(zero, y[v]);
+        }
+    }
+    y
 }
 
-/// Statistics and Y of a training batch.
+/// 1/√(var + ε)
+#[inline(always)]
+fn inverse_root<I: Isa, const NV: usize>(isa: I, var: [I::F; NV], epsilon: f32) -> [I::F; NV] {
+    let (one, epsilon) = (isa.splat(1.0), isa.splat(epsilon));
+    let mut inv_std = [one; NV];
+    for v in 0..NV {
+        inv_std[v] = isa.div(one, isa.sqrt(isa.add(var[v], epsilon)));
+    }
+    inv_std
+}
+
+#[inline(always)]
+fn product<I: Isa, const NV: usize>(isa: I, a: [I::F; NV], b: [I::F; NV]) -> [I::F; NV] {
+    let mut c = a;
+    for v in 0..NV {
+        c[v] = isa.mul(a[v], b[v]);
+    }
+    c
+}
+
+/// Each vector over `divisor`.
+#[inline(always)]
+fn over<I: Isa, const NV: usize>(isa: I, a: [I::F; NV], divisor: f32) -> [I::F; NV] {
+    let (mut c, divisor) = (a, isa.splat(divisor));
+    for v in 0..NV {
+        c[v] = isa.div(a[v], divisor);
+    }
+    c
+}
+
+/// The rows of the blocks that column sums are made of: each a chain, and the chains added in ascending order.
+fn blocks(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..rows).step_by(COLUMN_BLOCK).map(move |from| from..rows.min(from + COLUMN_BLOCK))
+}
+
+/// total + chain
+#[inline(always)]
+fn add_to<I: Isa, const NV: usize>(isa: I, total: &mut [I::F; NV], chain: [I::F; NV]) {
+    for v in 0..NV {
+        total[v] = isa.add(total[v], chain[v]);
+    }
+}
+
+/// Statistics and Y of a training batch. A number a column: μ, 1/√(σ² + ε), and the running mean and variance.
 struct Training<'a> {
-    layer: &'a mut BatchNorm,
-    x: View<'a, f32, 2>,
-    y: ViewMut<'a, f32, 2>,
+    form: BatchNormForm,
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    relu: bool,
 }
 
-impl Op for Training<'_> {
-    type Output = ();
+impl StripKernel<1, 1, 4> for Training<'_> {
     #[inline(always)]
-    fn run<I: Isa>(mut self, isa: I) {
-        let (rows, width, layer) = (self.x.rows(), self.x.cols(), self.layer);
-        let one = isa.splat(1.0);
-        let batch = isa.splat(rows as f32);
-        let epsilon = isa.splat(layer.form.epsilon());
-        let correction = match layer.form {
+    fn run<I: Isa, const NV: usize>(
+        &self,
+        isa: I,
+        (from, columns): (usize, usize),
+        [x]: [Strip<'_, NV>; 1],
+        [mut y]: [StripMut<'_, NV>; 1],
+        [mean_out, inv_std_out, running_mean, running_var]: [&mut [f32]; 4],
+    ) {
+        let rows = x.rows();
+        let zero = [isa.splat(0.0); NV];
+        let mut sum = zero;
+        for block in blocks(rows) {
+            let mut chain = zero;
+            for i in block {
+                add_to(isa, &mut chain, x.load(isa, i));
+            }
+            add_to(isa, &mut sum, chain);
+        }
+        let mean = over(isa, sum, rows as f32);
+        let mut squares = zero;
+        for block in blocks(rows) {
+            let mut chain = zero;
+            for i in block {
+                let x = x.load(isa, i);
+                for v in 0..NV {
+                    let centred = isa.sub(x[v], mean[v]);
+                    chain[v] = isa.fma(centred, centred, chain[v]);
+                }
+            }
+            add_to(isa, &mut squares, chain);
+        }
+        let var = over(isa, squares, rows as f32);
+        let inv_std = inverse_root(isa, var, self.form.epsilon());
+
+        let scale = product(isa, load_columns(isa, self.gamma, from, columns), inv_std);
+        let shift = load_columns(isa, self.beta, from, columns);
+        for i in 0..rows {
+            let normalised = normalise(isa, x.load(isa, i), [mean, scale, shift], self.relu);
+            y.store(isa, i, normalised);
+        }
+
+        store_columns(isa, mean, mean_out, 0, columns);
+        store_columns(isa, inv_std, inv_std_out, 0, columns);
+        let correction = match self.form {
             BatchNormForm::Book => 1.0,
             // A batch of one has no unbiased variance; PyTorch refuses it, here its variance of 0 is taken as it is.
             BatchNormForm::Torch => rows as f32 / (rows as f32 - 1.0).max(1.0),
         };
-        for from in (0..width).step_by(STRIP) {
-            let columns = from..width.min(from + STRIP);
-            let row = |i: usize| load_strip(isa, &self.x.row(i)[columns.clone()]);
-
-            let [sum] = sum_strip(isa, rows, |i, [sum]| {
-                let x = row(i);
-                [each(|v| isa.add(sum[v], x[v]))]
-            });
-            let mean = each(|v| isa.div(sum[v], batch));
-            let [squares] = sum_strip(isa, rows, |i, [sum]| {
-                let x = row(i);
-                [each(|v| {
-                    let centred = isa.sub(x[v], mean[v]);
-                    isa.fma(centred, centred, sum[v])
-                })]
-            });
-            let var = each(|v| isa.div(squares[v], batch));
-            let inv_std = each(|v| isa.div(one, isa.sqrt(isa.add(var[v], epsilon))));
-
-            let gamma = load_strip(isa, &layer.gamma.as_slice()[columns.clone()]);
-            let beta = load_strip(isa, &layer.beta.as_slice()[columns.clone()]);
-            for i in 0..rows {
-                let x = row(i);
-                let y = each(|v| {
-                    let normalised = isa.mul(isa.sub(x[v], mean[v]), inv_std[v]);
-                    isa.fma(gamma[v], normalised, beta[v])
-                });
-                store_strip(isa, y, &mut self.y.row_mut(i)[columns.clone()]);
+        for (running, fresh, correction) in [(running_mean, mean, 1.0), (running_var, var, correction)] {
+            let mut next: [I::F; NV] = load_columns(isa, running, 0, columns);
+            for v in 0..NV {
+                let fresh = isa.mul(fresh[v], isa.splat(correction));
+                next[v] = isa.fma(isa.splat(FRESH), fresh, isa.mul(isa.splat(KEPT), next[v]));
             }
-
-            store_strip(isa, mean, &mut layer.mean.as_mut_slice()[columns.clone()]);
-            store_strip(isa, inv_std, &mut layer.inv_std.as_mut_slice()[columns.clone()]);
-            let keep = |running: &mut Tensor<f32, 1>, fresh: [I::F; 4], scale: f32| {
-                let running = &mut running.as_mut_slice()[columns.clone()];
-                let kept = load_strip(isa, running);
-                let (share, scale) = (isa.splat(FRESH), isa.splat(scale));
-                let next = each(|v| isa.fma(share, isa.mul(fresh[v], scale), isa.mul(isa.splat(KEPT), kept[v])));
-                store_strip(isa, next, running);
-            };
-            keep(&mut layer.running_mean, mean, 1.0);
-            keep(&mut layer.running_var, var, correction);
+            store_columns(isa, next, running, 0, columns);
         }
     }
 }
@@ -167,75 +244,94 @@ impl Op for Training<'_> {
 /// Y from the running statistics.
 struct Inference<'a> {
     layer: &'a BatchNorm,
-    x: View<'a, f32, 2>,
-    y: ViewMut<'a, f32, 2>,
 }
 
-impl Op for Inference<'_> {
-    type Output = ();
+impl StripKernel<1, 1, 0> for Inference<'_> {
     #[inline(always)]
-    fn run<I: Isa>(mut self, isa: I) {
-        let (layer, width) = (self.layer, self.x.cols());
-        let epsilon = isa.splat(layer.form.epsilon());
-        for from in (0..width).step_by(STRIP) {
-            let columns = from..width.min(from + STRIP);
-            let strip = |values: &Tensor<f32, 1>| load_strip(isa, &values.as_slice()[columns.clone()]);
-            let (mean, var) = (strip(&layer.running_mean), strip(&layer.running_var));
-            let (gamma, beta) = (strip(&layer.gamma), strip(&layer.beta));
-            let inv_std = each(|v| isa.div(isa.splat(1.0), isa.sqrt(isa.add(var[v], epsilon))));
-            for i in 0..self.x.rows() {
-                let x = load_strip(isa, &self.x.row(i)[columns.clone()]);
-                let y = each(|v| {
-                    let normalised = isa.mul(isa.sub(x[v], mean[v]), inv_std[v]);
-                    isa.fma(gamma[v], normalised, beta[v])
-                });
-                store_strip(isa, y, &mut self.y.row_mut(i)[columns.clone()]);
-            }
+    fn run<I: Isa, const NV: usize>(
+        &self,
+        isa: I,
+        (from, columns): (usize, usize),
+        [x]: [Strip<'_, NV>; 1],
+        [mut y]: [StripMut<'_, NV>; 1],
+        []: [&mut [f32]; 0],
+    ) {
+        let layer = self.layer;
+        let mean = load_columns(isa, layer.running_mean.as_slice(), from, columns);
+        let var = load_columns(isa, layer.running_var.as_slice(), from, columns);
+        let inv_std = inverse_root(isa, var, layer.form.epsilon());
+        let scale = product(isa, load_columns(isa, layer.gamma.as_slice(), from, columns), inv_std);
+        let shift = load_columns(isa, layer.beta.as_slice(), from, columns);
+        for i in 0..x.rows() {
+            let normalised = normalise(isa, x.load(isa, i), [mean, scale, shift], layer.relu);
+            y.store(isa, i, normalised);
         }
     }
 }
 
-/// dβ, dγ and dX.
+/// dβ and dγ, one number a column each, and dX, if it is there, from X and dY.
 struct Backward<'a> {
-    layer: &'a mut BatchNorm,
-    x: View<'a, f32, 2>,
-    dy: View<'a, f32, 2>,
-    dx: Option<ViewMut<'a, f32, 2>>,
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    mean: &'a [f32],
+    inv_std: &'a [f32],
+    /// Whether dY is to be 0 where γ·x̂ + β is not above 0.
+    mask: bool,
 }
 
-impl Op for Backward<'_> {
-    type Output = ();
+impl<const DX: usize> StripKernel<2, DX, 2> for Backward<'_> {
     #[inline(always)]
-    fn run<I: Isa>(mut self, isa: I) {
-        let (rows, width, layer) = (self.x.rows(), self.x.cols(), self.layer);
-        let batch = isa.splat(rows as f32);
-        for from in (0..width).step_by(STRIP) {
-            let columns = from..width.min(from + STRIP);
-            let strip = |values: &Tensor<f32, 1>| load_strip(isa, &values.as_slice()[columns.clone()]);
-            let (mean, inv_std, gamma) = (strip(&layer.mean), strip(&layer.inv_std), strip(&layer.gamma));
-            let row = |i: usize| {
-                let x = load_strip(isa, &self.x.row(i)[columns.clone()]);
-                let dy = load_strip(isa, &self.dy.row(i)[columns.clone()]);
-                (each(|v| isa.mul(isa.sub(x[v], mean[v]), inv_std[v])), dy)
-            };
-            let [d_beta, d_gamma] = sum_strip(isa, rows, |i, [d_beta, d_gamma]| {
-                let (normalised, dy) = row(i);
-                [each(|v| isa.add(d_beta[v], dy[v])), each(|v| isa.fma(dy[v], normalised[v], d_gamma[v]))]
-            });
-            store_strip(isa, d_beta, &mut layer.d_beta.as_mut_slice()[columns.clone()]);
-            store_strip(isa, d_gamma, &mut layer.d_gamma.as_mut_slice()[columns.clone()]);
+    fn run<I: Isa, const NV: usize>(
+        &self,
+        isa: I,
+        (from, columns): (usize, usize),
+        [x, dy]: [Strip<'_, NV>; 2],
+        dx: [StripMut<'_, NV>; DX],
+        [d_beta_out, d_gamma_out]: [&mut [f32]; 2],
+    ) {
+        let (rows, zero) = (x.rows(), [isa.splat(0.0); NV]);
+        let mean: [I::F; NV] = load_columns(isa, self.mean, from, columns);
+        let inv_std = load_columns(isa, self.inv_std, from, columns);
+        let scale: [I::F; NV] = product(isa, load_columns(isa, self.gamma, from, columns), inv_std);
+        let shift = load_columns(isa, self.beta, from, columns);
+        let mask = self.mask;
 
-            let Some(dx) = &mut self.dx else { continue };
-            let scale = each(|v| isa.mul(gamma[v], inv_std[v]));
-            let mean_dy = each(|v| isa.div(d_beta[v], batch));
-            let mean_dy_normalised = each(|v| isa.div(d_gamma[v], batch));
+        let (mut sum_dy, mut sum_dy_t) = (zero, zero);
+        for block in blocks(rows) {
+            let (mut chain_dy, mut chain_dy_t) = (zero, zero);
+            for i in block {
+                let (x, dy) = (x.load(isa, i), dy.load(isa, i));
+                let y = if mask { normalise(isa, x, [mean, scale, shift], false) } else { zero };
+                for v in 0..NV {
+                    let dy = if mask { isa.gate(y[v], dy[v]) } else { dy[v] };
+                    chain_dy[v] = isa.add(chain_dy[v], dy);
+                    chain_dy_t[v] = isa.fma(dy, isa.sub(x[v], mean[v]), chain_dy_t[v]);
+                }
+            }
+            add_to(isa, &mut sum_dy, chain_dy);
+            add_to(isa, &mut sum_dy_t, chain_dy_t);
+        }
+        let d_gamma = product(isa, sum_dy_t, inv_std);
+        store_columns(isa, sum_dy, d_beta_out, 0, columns);
+        store_columns(isa, d_gamma, d_gamma_out, 0, columns);
+
+        // dx = scale·dy + (b·t + c)
+        let (mean_dy, mean_dy_normalised) = (over(isa, sum_dy, rows as f32), over(isa, d_gamma, rows as f32));
+        let (mut b, mut c) = (zero, zero);
+        for v in 0..NV {
+            b[v] = isa.neg(isa.mul(isa.mul(scale[v], inv_std[v]), mean_dy_normalised[v]));
+            c[v] = isa.neg(isa.mul(scale[v], mean_dy[v]));
+        }
+        for mut dx in dx {
             for i in 0..rows {
-                let (normalised, dy) = row(i);
-                let out = each(|v| {
-                    let centred = isa.sub(dy[v], mean_dy[v]);
-                    isa.mul(scale[v], isa.fnma(normalised[v], mean_dy_normalised[v], centred))
-                });
-                store_strip(isa, out, &mut dx.row_mut(i)[columns.clone()]);
+                let (x, dy) = (x.load(isa, i), dy.load(isa, i));
+                let y = if mask { normalise(isa, x, [mean, scale, shift], false) } else { zero };
+                let mut out = zero;
+                for v in 0..NV {
+                    let dy = if mask { isa.gate(y[v], dy[v]) } else { dy[v] };
+                    out[v] = isa.fma(scale[v], dy, isa.fma(b[v], isa.sub(x[v], mean[v]), c[v]));
+                }
+                dx.store(isa, i, out);
             }
         }
     }
@@ -243,7 +339,7 @@ impl Op for Backward<'_> {
 
 impl Layer for BatchNorm {
     fn kind(&self) -> &'static str {
-        "batch_norm"
+        if self.relu { "batch_norm+relu" } else { "batch_norm" }
     }
 
     fn outputs(&self) -> usize {
@@ -260,10 +356,25 @@ impl Layer for BatchNorm {
         let shape = [x.rows(), self.width()];
         expect_shape("batch_norm", "X", x.shape(), shape)?;
         expect_shape("batch_norm", "Y", y.shape(), shape)?;
-        match pass {
-            Pass::Training { .. } => exec.run(Training { layer: self, x, y }),
-            Pass::Inference => exec.run(Inference { layer: self, x, y }),
-        }
+        // Subtract and add; subtract, multiply-add; subtract, multiply, multiply-add.
+        kernel("batch norm", Work::streaming(x.len(), x.len(), 8 * x.len()), || match pass {
+            Pass::Training { .. } => {
+                let kernel = Training {
+                    form: self.form,
+                    gamma: self.gamma.as_slice(),
+                    beta: self.beta.as_slice(),
+                    relu: self.relu,
+                };
+                let per_column = [
+                    self.mean.as_mut_slice(),
+                    self.inv_std.as_mut_slice(),
+                    self.running_mean.as_mut_slice(),
+                    self.running_var.as_mut_slice(),
+                ];
+                for_each_strip(exec, &kernel, [x], [y], per_column);
+            }
+            Pass::Inference => for_each_strip(exec, &Inference { layer: self }, [x], [y], []),
+        });
         Ok(())
     }
 
@@ -281,8 +392,28 @@ impl Layer for BatchNorm {
         if let Some(dx) = &dx {
             expect_shape("batch_norm", "dX", dx.shape(), shape)?;
         }
-        exec.run(Backward { layer: self, x, dy, dx });
+        let work = Work::streaming(2 * x.len(), dx.as_ref().map_or(0, ViewMut::len), 11 * x.len());
+        let kernel_of = Backward {
+            gamma: self.gamma.as_slice(),
+            beta: self.beta.as_slice(),
+            mean: self.mean.as_slice(),
+            inv_std: self.inv_std.as_slice(),
+            mask: self.relu && !self.dy_is_gated,
+        };
+        let per_column = [self.d_beta.as_mut_slice(), self.d_gamma.as_mut_slice()];
+        kernel("batch norm", work, || match dx {
+            Some(dx) => for_each_strip(exec, &kernel_of, [x, dy], [dx], per_column),
+            None => for_each_strip(exec, &kernel_of, [x, dy], [], per_column),
+        });
         Ok(())
+    }
+
+    fn ends_in_relu(&self) -> bool {
+        self.relu
+    }
+
+    fn expect_gated_dy(&mut self) {
+        self.dy_is_gated = true;
     }
 
     fn parameters(&mut self, visit: &mut dyn FnMut(Parameter<'_>)) {

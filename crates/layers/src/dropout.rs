@@ -16,6 +16,7 @@
 use crate::layer::{Layer, Pass, expect_shape};
 use tensor::isa::{Isa, LANES, Op};
 use tensor::vec::{LaneRng, uniform_lanes};
+use tensor::profile::{Work, kernel};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// When the scale of the kept elements is corrected; see the module.
@@ -63,7 +64,10 @@ impl Dropout {
             DropoutForm::Book => 1.0,
             DropoutForm::Torch => 1.0 / (1.0 - self.ratio),
         };
-        exec.run(Mask { x, y, stream: self.stream(self.step), ratio: self.ratio, scale });
+        let (stream, ratio) = (self.stream(self.step), self.ratio);
+        kernel("dropout", Work::streaming(x.len(), x.len(), x.len()), || {
+            exec.run(Mask { x, y, stream, ratio, scale });
+        });
     }
 }
 

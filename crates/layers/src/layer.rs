@@ -1,5 +1,6 @@
 //! What a layer is.
 
+use tensor::profile::Work;
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// Why a forward pass is made.
@@ -50,6 +51,26 @@ pub struct Parameter<'a> {
     pub value: &'a mut [f32],
     /// The gradient of the last backward pass.
     pub gradient: &'a [f32],
+}
+
+/// What becomes of a parameter once its gradient is known: the step of an optimizer.
+pub struct Update<'a> {
+    /// The optimizer's state for the parameter: each as long as the parameter, or empty.
+    pub state: [&'a mut [f32]; 2],
+    /// The step.
+    pub rule: &'a dyn UpdateRule,
+}
+
+/// The step of an optimizer, for any elements of a parameter.
+pub trait UpdateRule: Sync {
+    /// Moves some elements of a parameter against their gradient, with the same elements of its state.
+    fn apply(&self, exec: Exec, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]);
+}
+
+/// Gives each parameter its update.
+pub trait Updates {
+    /// The update of the parameter with this number, counted through the network in [`Layer::parameters`]' order.
+    fn of(&mut self, index: usize, role: Role) -> Update<'_>;
 }
 
 /// State that is not learnt but must be kept: batch normalisation's running values.
@@ -104,6 +125,49 @@ pub trait Layer: Send {
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError>;
+
+    /// [`Layer::backward`], after which the parameters, the first of which has number `first`, are moved by `updates`. A layer may
+    /// do both at once and not keep its gradients; dX is that of the parameters before they were moved.
+    ///
+    /// # Errors
+    /// If a shape is not the layer's.
+    #[allow(clippy::too_many_arguments)]
+    fn backward_and_update(
+        &mut self,
+        exec: Exec,
+        x: View<'_, f32, 2>,
+        y: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: Option<ViewMut<'_, f32, 2>>,
+        first: usize,
+        updates: &mut dyn Updates,
+    ) -> Result<(), ShapeError> {
+        self.backward(exec, x, y, dy, dx)?;
+        let mut index = first;
+        self.parameters(&mut |parameter| {
+            let Update { state, rule } = updates.of(index, parameter.role);
+            let moved = 2 * (state[0].len() + state[1].len()) + 3 * parameter.value.len();
+            tensor::profile::kernel("update", Work::streaming(moved, 0, 0), || {
+                rule.apply(exec, parameter.value, parameter.gradient, state);
+            });
+            index += 1;
+        });
+        Ok(())
+    }
+
+    /// Whether Y comes out of a ReLU, the last thing this layer does.
+    fn ends_in_relu(&self) -> bool {
+        false
+    }
+
+    /// Asks the layer to multiply dX with the derivative of the ReLU that X came out of: dX is 0 where X ≤ 0. Returns whether
+    /// it will.
+    fn gate_dx(&mut self) -> bool {
+        false
+    }
+
+    /// Tells a layer that [ends in a ReLU](Self::ends_in_relu) that dY comes multiplied with that ReLU's derivative already.
+    fn expect_gated_dy(&mut self) {}
 
     /// Calls `visit` for each parameter, always in the same order.
     fn parameters(&mut self, visit: &mut dyn FnMut(Parameter<'_>)) {

@@ -96,6 +96,11 @@ impl Dataset {
         &self.pixels[(self.first + index) * self.width()..][..self.width()]
     }
 
+    /// The pixels of all images, one image after the other.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels[self.first * self.width()..][..self.count * self.width()]
+    }
+
     /// The labels, one an image.
     pub fn labels(&self) -> &[u8] {
         &self.labels[self.first..self.first + self.count]
@@ -127,7 +132,7 @@ impl Dataset {
     }
 
     /// Gathers images as rows of floats: `x[r] ← image(indices[r]) / 255`, and their labels. Cost: one pass over the
-    /// batch.
+    /// batch. (The plain version of `tensor::vec::gather_bytes`, which is five times as fast.)
     ///
     /// # Panics
     /// If a buffer's length does not fit, or an index is not there.

@@ -7,26 +7,21 @@
 //! h only grows, so each parameter's steps only shrink. ε stands outside the root; inside it (as one listing in
 //! circulation has it) the first steps of a parameter with small gradients would be √ε / |g| times too short.
 
-use crate::lanes::update;
-use tensor::isa::{Isa, Op};
+use crate::lanes::LaneRule;
+use tensor::isa::Isa;
+use tensor::vec::sqrt_lanes;
 
-pub(crate) struct AdaGrad<'a> {
-    pub weights: &'a mut [f32],
-    pub gradient: &'a [f32],
-    pub squares: &'a mut [f32],
-    pub decay: f32,
+#[derive(Clone, Copy)]
+pub(crate) struct AdaGrad {
     pub eta: f32,
     pub epsilon: f32,
 }
 
-impl Op for AdaGrad<'_> {
-    type Output = ();
+impl LaneRule<1> for AdaGrad {
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let (eta, epsilon) = (isa.splat(self.eta), isa.splat(self.epsilon));
-        update(isa, self.weights, self.gradient, [self.squares], self.decay, |w, g, [h]| {
-            let h = isa.fma(g, g, h);
-            (isa.fnma(eta, isa.div(g, isa.add(isa.sqrt(h), epsilon)), w), [h])
-        });
+    fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, [h]: [I::F; 1]) -> (I::F, [I::F; 1]) {
+        let h = isa.fma(g, g, h);
+        let step = isa.div(g, isa.add(sqrt_lanes(isa, h), isa.splat(self.epsilon)));
+        (isa.fnma(isa.splat(self.eta), step, w), [h])
     }
 }

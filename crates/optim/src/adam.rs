@@ -16,15 +16,12 @@
 //!
 //! with the scalars computed once a step in f64, βᵗ by repeated multiplication.
 
-use crate::lanes::update;
-use tensor::isa::{Isa, Op};
+use crate::lanes::LaneRule;
+use tensor::isa::Isa;
+use tensor::vec::sqrt_lanes;
 
-pub(crate) struct Adam<'a> {
-    pub weights: &'a mut [f32],
-    pub gradient: &'a [f32],
-    pub mean: &'a mut [f32],
-    pub squares: &'a mut [f32],
-    pub decay: f32,
+#[derive(Clone, Copy)]
+pub(crate) struct Adam {
     pub beta1: f64,
     pub beta2: f64,
     pub keep: f32,
@@ -33,20 +30,15 @@ pub(crate) struct Adam<'a> {
     pub epsilon: f32,
 }
 
-impl Op for Adam<'_> {
-    type Output = ();
+impl LaneRule<2> for Adam {
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, [m, v]: [I::F; 2]) -> (I::F, [I::F; 2]) {
         let (beta1, fresh1) = (isa.splat(self.beta1 as f32), isa.splat((1.0 - self.beta1) as f32));
         let (beta2, fresh2) = (isa.splat(self.beta2 as f32), isa.splat((1.0 - self.beta2) as f32));
-        let (keep, rate) = (isa.splat(self.keep), isa.splat(self.rate));
-        let (scale, epsilon) = (isa.splat(self.scale), isa.splat(self.epsilon));
-        let state = [self.mean, self.squares];
-        update(isa, self.weights, self.gradient, state, self.decay, |w, g, [m, v]| {
-            let m = isa.fma(fresh1, g, isa.mul(beta1, m));
-            let v = isa.fma(isa.mul(fresh2, g), g, isa.mul(beta2, v));
-            let step = isa.div(m, isa.fma(isa.sqrt(v), scale, epsilon));
-            (isa.fnma(rate, step, isa.mul(keep, w)), [m, v])
-        });
+        let m = isa.fma(fresh1, g, isa.mul(beta1, m));
+        let v = isa.fma(isa.mul(fresh2, g), g, isa.mul(beta2, v));
+        let root = isa.fma(sqrt_lanes(isa, v), isa.splat(self.scale), isa.splat(self.epsilon));
+        let step = isa.div(m, root);
+        (isa.fnma(isa.splat(self.rate), step, isa.mul(isa.splat(self.keep), w)), [m, v])
     }
 }

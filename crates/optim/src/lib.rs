@@ -38,6 +38,6 @@ mod rule;
 mod schedule;
 mod sgd;
 
-pub use optimizer::Optimizer;
+pub use optimizer::{Optimizer, Step};
 pub use rule::{Form, Rule};
 pub use schedule::Schedule;

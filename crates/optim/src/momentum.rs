@@ -8,35 +8,30 @@
 //! At a constant rate the two are one (v = −η·b). When the rate changes, the book's velocity keeps the old rate,
 //! PyTorch's takes the new one at once.
 
-use crate::lanes::update;
+use crate::lanes::LaneRule;
 use crate::rule::Form;
-use tensor::isa::{Isa, Op};
+use tensor::isa::Isa;
 
-pub(crate) struct Momentum<'a> {
-    pub weights: &'a mut [f32],
-    pub gradient: &'a [f32],
-    pub velocity: &'a mut [f32],
-    pub decay: f32,
+#[derive(Clone, Copy)]
+pub(crate) struct Momentum {
     pub eta: f32,
     pub alpha: f32,
     pub form: Form,
 }
 
-impl Op for Momentum<'_> {
-    type Output = ();
+impl LaneRule<1> for Momentum {
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, [v]: [I::F; 1]) -> (I::F, [I::F; 1]) {
         let (eta, alpha) = (isa.splat(self.eta), isa.splat(self.alpha));
-        let state = [self.velocity];
         match self.form {
-            Form::Book => update(isa, self.weights, self.gradient, state, self.decay, |w, g, [v]| {
+            Form::Book => {
                 let v = isa.fnma(eta, g, isa.mul(alpha, v));
                 (isa.add(w, v), [v])
-            }),
-            Form::Torch => update(isa, self.weights, self.gradient, state, self.decay, |w, g, [b]| {
-                let b = isa.fma(alpha, b, g);
+            }
+            Form::Torch => {
+                let b = isa.fma(alpha, v, g);
                 (isa.fnma(eta, b, w), [b])
-            }),
+            }
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::adagrad::AdaGrad;
 use crate::adam::Adam;
+use crate::lanes::Pass;
 use crate::momentum::Momentum;
 use crate::nesterov::Nesterov;
 use crate::rmsprop::RmsProp;
 use crate::rule::{Form, Rule};
 use crate::sgd::Sgd;
 use tensor::Exec;
+use tensor::vec::for_each_piece;
 use tensor::array::AlignedBuf;
 
 /// An update rule, its learning rate, and its state for a list of parameters.
@@ -64,32 +66,61 @@ impl Optimizer {
         }
     }
 
-    /// Moves parameter number `index` one step against `gradient`. `decay` is λ of the L2 penalty ½λ‖W‖²: its gradient λW
-    /// is added to `gradient` on the way, in the same pass. (AdamW's own decay is apart from it.)
+    /// What this step does to parameter number `index`, and the state it does it with. `decay` is λ of the L2 penalty ½λ‖W‖²: its
+    /// gradient λW is added to the gradient on the way, in the same pass. (AdamW's own decay is apart from it.)
+    ///
+    /// # Panics
+    /// If there is no such parameter, or no step was begun.
+    pub fn step(&mut self, index: usize, decay: f64) -> (Step, [&mut [f32]; 2]) {
+        assert!(self.steps > 0, "begin_step comes before update");
+        let [mean, squares] = self.powers.map(|power| 1.0 - power);
+        let step =
+            Step { rule: self.rule, form: self.form, eta: self.learning_rate, decay: decay as f32, corrections: [mean, squares] };
+        (step, self.slots[index].each_mut().map(|slot| &mut slot[..]))
+    }
+
+    /// Moves parameter number `index` one step against `gradient`; see [`Optimizer::step`].
     ///
     /// # Panics
     /// If there is no such parameter, its length is another, or no step was begun.
     pub fn update(&mut self, exec: Exec, index: usize, weights: &mut [f32], gradient: &[f32], decay: f64) {
-        assert!(self.steps > 0, "begin_step comes before update");
-        let (rule, form, eta) = (self.rule, self.form, self.learning_rate);
-        let [first, second] = &mut self.slots[index];
-        let decay = decay as f32;
+        assert_eq!(weights.len(), gradient.len(), "weights and gradient");
+        let (step, [first, second]) = self.step(index, decay);
+        for_each_piece(exec, [weights, first, second], &|range, [weights, first, second]| {
+            step.apply(exec.one_thread(), weights, &gradient[range], [first, second]);
+        });
+    }
+}
+
+/// One step of a rule, the same for all elements of a parameter: any part of it can be moved by it, on any thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    rule: Rule,
+    form: Form,
+    eta: f64,
+    decay: f32,
+    /// 1 − β₁ᵗ and 1 − β₂ᵗ of Adam.
+    corrections: [f64; 2],
+}
+
+impl Step {
+    /// Moves `weights` against `gradient`: elements of a parameter, with the same elements of its state (of as many slots as the
+    /// rule has; the others are empty).
+    ///
+    /// # Panics
+    /// If their lengths differ.
+    pub fn apply(&self, exec: Exec, weights: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]) {
+        let Self { rule, form, eta, decay, corrections: [mean, squares] } = *self;
+        let [first, second] = state;
         let epsilon = rule.epsilon(form) as f32;
         let rate = eta as f32;
         match rule {
-            Rule::Sgd => exec.run(Sgd { weights, gradient, decay, eta: rate }),
-            Rule::Momentum { alpha } => {
-                exec.run(Momentum { weights, gradient, velocity: first, decay, eta: rate, alpha: alpha as f32, form });
-            }
-            Rule::Nesterov { alpha } => {
-                exec.run(Nesterov { weights, gradient, velocity: first, decay, eta, alpha, form });
-            }
-            Rule::AdaGrad => exec.run(AdaGrad { weights, gradient, squares: first, decay, eta: rate, epsilon }),
-            Rule::RmsProp { rho } => {
-                exec.run(RmsProp { weights, gradient, squares: first, decay, eta: rate, rho, epsilon });
-            }
+            Rule::Sgd => exec.run(Pass { weights, gradient, state: [], decay, rule: Sgd { eta: rate } }),
+            Rule::Momentum { alpha } => exec.run(Pass { weights, gradient, state: [first], decay, rule: Momentum { eta: rate, alpha: alpha as f32, form } }),
+            Rule::Nesterov { alpha } => exec.run(Pass { weights, gradient, state: [first], decay, rule: Nesterov { eta, alpha, form } }),
+            Rule::AdaGrad => exec.run(Pass { weights, gradient, state: [first], decay, rule: AdaGrad { eta: rate, epsilon } }),
+            Rule::RmsProp { rho } => exec.run(Pass { weights, gradient, state: [first], decay, rule: RmsProp { eta: rate, rho, epsilon } }),
             Rule::Adam { beta1, beta2 } | Rule::AdamW { beta1, beta2, .. } => {
-                let [mean, squares] = self.powers.map(|power| 1.0 - power);
                 let corrected = form == Form::Torch || matches!(rule, Rule::AdamW { .. });
                 let (rate, scale) =
                     if corrected { (eta / mean, 1.0 / squares.sqrt()) } else { (eta * squares.sqrt() / mean, 1.0) };
@@ -97,19 +128,8 @@ impl Optimizer {
                     Rule::AdamW { weight_decay, .. } => 1.0 - eta * weight_decay,
                     _ => 1.0,
                 };
-                exec.run(Adam {
-                    weights,
-                    gradient,
-                    mean: first,
-                    squares: second,
-                    decay,
-                    beta1,
-                    beta2,
-                    keep: keep as f32,
-                    rate: rate as f32,
-                    scale: scale as f32,
-                    epsilon,
-                });
+                let [keep, rate, scale] = [keep, rate, scale].map(|scalar| scalar as f32);
+                exec.run(Pass { weights, gradient, state: [first, second], decay, rule: Adam { beta1, beta2, keep, rate, scale, epsilon } });
             }
         }
     }

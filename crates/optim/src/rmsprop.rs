@@ -4,28 +4,23 @@
 //! h ← ρ·h + (1 − ρ)·g²     W ← W − η·g / (√h + ε)
 //! ```
 
-use crate::lanes::update;
-use tensor::isa::{Isa, Op};
+use crate::lanes::LaneRule;
+use tensor::isa::Isa;
+use tensor::vec::sqrt_lanes;
 
-pub(crate) struct RmsProp<'a> {
-    pub weights: &'a mut [f32],
-    pub gradient: &'a [f32],
-    pub squares: &'a mut [f32],
-    pub decay: f32,
+#[derive(Clone, Copy)]
+pub(crate) struct RmsProp {
     pub eta: f32,
     pub rho: f64,
     pub epsilon: f32,
 }
 
-impl Op for RmsProp<'_> {
-    type Output = ();
+impl LaneRule<1> for RmsProp {
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let (eta, epsilon) = (isa.splat(self.eta), isa.splat(self.epsilon));
+    fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, [h]: [I::F; 1]) -> (I::F, [I::F; 1]) {
         let (kept, fresh) = (isa.splat(self.rho as f32), isa.splat((1.0 - self.rho) as f32));
-        update(isa, self.weights, self.gradient, [self.squares], self.decay, |w, g, [h]| {
-            let h = isa.fma(isa.mul(fresh, g), g, isa.mul(kept, h));
-            (isa.fnma(eta, isa.div(g, isa.add(isa.sqrt(h), epsilon)), w), [h])
-        });
+        let h = isa.fma(isa.mul(fresh, g), g, isa.mul(kept, h));
+        let step = isa.div(g, isa.add(sqrt_lanes(isa, h), isa.splat(self.epsilon)));
+        (isa.fnma(isa.splat(self.eta), step, w), [h])
     }
 }

@@ -7,21 +7,17 @@
 //! Plain: `for (w, g) in … { *w -= eta * g }`. One fused multiply-add an element; it moves 12 bytes (W twice, g once),
 //! so memory sets its speed.
 
-use crate::lanes::update;
-use tensor::isa::{Isa, Op};
+use crate::lanes::LaneRule;
+use tensor::isa::Isa;
 
-pub(crate) struct Sgd<'a> {
-    pub weights: &'a mut [f32],
-    pub gradient: &'a [f32],
-    pub decay: f32,
+#[derive(Clone, Copy)]
+pub(crate) struct Sgd {
     pub eta: f32,
 }
 
-impl Op for Sgd<'_> {
-    type Output = ();
+impl LaneRule<0> for Sgd {
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let eta = isa.splat(self.eta);
-        update(isa, self.weights, self.gradient, [], self.decay, |w, g, []| (isa.fnma(eta, g, w), []));
+    fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, []: [I::F; 0]) -> (I::F, [I::F; 0]) {
+        (isa.fnma(isa.splat(self.eta), g, w), [])
     }
 }

@@ -12,6 +12,8 @@ pub mod exec;
 pub mod gemm;
 pub mod isa;
 pub mod probe;
+pub mod profile;
+pub mod team;
 pub mod vec;
 
 pub use array::{ShapeError, Tensor, View, ViewMut};

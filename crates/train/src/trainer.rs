@@ -2,12 +2,14 @@
 
 use crate::config::{Config, Preset};
 use crate::error::Error;
-use layers::{Network, Pass, Role, Stream, argmax, stream};
+use layers::{Network, Pass, Role, Stream, Update, UpdateRule, Updates, argmax, stream};
 use mnist_io::{Dataset, Sampler};
-use optim::Optimizer;
+use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tensor::vec::sum_squares;
-use tensor::{Exec, Tensor};
+use tensor::profile::{self, Work};
+use tensor::team::session;
+use tensor::vec::{gather_bytes, sum_squares};
+use tensor::{Exec, Tensor, ViewMut};
 
 /// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches.
 const EVALUATION_BATCH: usize = 250;
@@ -75,23 +77,26 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit the network.
     pub fn step(&mut self) -> Result<f64, Error> {
+        session(self.exec, || self.step_in_session())
+    }
+
+    fn step_in_session(&mut self) -> Result<f64, Error> {
         let epoch = self.steps / self.config.steps_per_epoch(self.data.len());
         self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
-        self.data.gather(self.sampler.next_batch(), self.x.as_mut_slice(), &mut self.labels);
         let exec = self.exec;
-        let loss = self.network.loss_and_gradients(exec, self.steps, self.x.view(), &self.labels)?;
-        let loss = f64::from(loss) + self.penalty();
-
-        self.optimizer.begin_step();
-        let (optimizer, preset, decay) = (&mut self.optimizer, self.config.preset, self.config.weight_decay);
-        let mut index = 0;
-        self.network.parameters(&mut |_, parameter| {
-            let decay = if preset == Preset::Torch || parameter.role == Role::Weight { decay } else { 0.0 };
-            optimizer.update(exec, index, parameter.value, parameter.gradient, decay);
-            index += 1;
+        let indices = self.sampler.next_batch();
+        // A byte is read and a float written.
+        let bytes = (5 * self.x.len()) as u64;
+        profile::kernel("gather", Work { flops: 0, bytes, touched: bytes + self.data.pixels().len() as u64 }, || {
+            gather(exec, &self.data, indices, self.x.view_mut(), &mut self.labels);
         });
+        let penalty = self.penalty();
+        self.optimizer.begin_step();
+        let mut updates = Decayed { optimizer: &mut self.optimizer, config: &self.config, step: None };
+        let loss =
+            self.network.loss_and_update(exec, self.steps, self.x.view(), &self.labels, &mut updates)?;
         self.steps += 1;
-        Ok(loss)
+        Ok(f64::from(loss) + penalty)
     }
 
     /// The loss of the last step's batch as the network is now, after the update, in inference mode: what the chapter's
@@ -129,6 +134,40 @@ impl Trainer {
     }
 }
 
+/// The optimizer's steps, with weight decay where the preset has it.
+struct Decayed<'a> {
+    optimizer: &'a mut Optimizer,
+    config: &'a Config,
+    /// The step last asked for.
+    step: Option<DecayedStep>,
+}
+
+/// A step of the optimizer, as a layer calls it.
+struct DecayedStep(Step);
+
+impl UpdateRule for DecayedStep {
+    fn apply(&self, exec: Exec, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]) {
+        self.0.apply(exec, value, gradient, state);
+    }
+}
+
+impl Updates for Decayed<'_> {
+    fn of(&mut self, index: usize, role: Role) -> Update<'_> {
+        let everywhere = self.config.preset == Preset::Torch;
+        let decay = if everywhere || role == Role::Weight { self.config.weight_decay } else { 0.0 };
+        let (step, state) = self.optimizer.step(index, decay);
+        Update { state, rule: self.step.insert(DecayedStep(step)) }
+    }
+}
+
+/// Images as rows of floats from 0 to 1, and their labels.
+fn gather(exec: Exec, data: &Dataset, indices: &[usize], x: ViewMut<'_, f32, 2>, labels: &mut [u8]) {
+    gather_bytes(exec, data.pixels(), indices, x);
+    for (label, &index) in labels.iter_mut().zip(indices) {
+        *label = data.labels()[index];
+    }
+}
+
 /// The share of `data` that a network gets right, in inference mode. A row of NaN counts as class 0.
 ///
 /// # Errors
@@ -149,7 +188,7 @@ pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64
         indices.clear();
         indices.extend(from..data.len().min(from + rows));
         let count = indices.len();
-        data.gather(&indices, &mut x.as_mut_slice()[..count * data.width()], &mut labels[..count]);
+        gather(exec, data, &indices, x.head_mut(count), &mut labels[..count]);
         let logits = network.forward(exec, Pass::Inference, x.head(count))?;
         right +=
             logits.row_iter().zip(&labels).filter(|(logits, label)| argmax(logits) == usize::from(**label)).count();

@@ -35,14 +35,14 @@
 //! are over. (For a row-major A one would have to transpose it first, which costs as much as it saves.)
 
 use super::microkernel::{Finish, Tile};
-use super::pack::{self, Pack, PackPanel};
+use super::pack::{self, Pack, PackPanel, PackRows, PackTiles};
 use super::plan::{Plan, Split};
-use super::pool::{chunk, parallel, share};
 use super::table::{self, Kernel, Row};
 use super::{Epilogue, Gemm, HALF_LANES};
-use crate::array::AlignedBuf;
+use crate::array::{AlignedBuf, View};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
+use crate::team::{chunk, parallel, share};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -50,6 +50,10 @@ thread_local! {
     /// This thread's buffer for packed B, grown to the largest block it has met. It is taken out while in use: a
     /// thread that waits inside rayon may be handed another product.
     static PACKED: Cell<AlignedBuf<f32>> = Cell::default();
+    /// The same for the rows of A that a tile reads.
+    static PACKED_ROWS: Cell<AlignedBuf<f32>> = Cell::default();
+    /// The same for a piece of C that is handed over.
+    static PIECE: Cell<AlignedBuf<f32>> = Cell::default();
 }
 
 /// The operands as pointers, for all threads.
@@ -66,10 +70,12 @@ struct Operands {
     c_row: usize,
     beta: f32,
     finish: Finish,
-    bias: *const f32,
+    /// What the epilogue reads: a bias with a row stride of 0, or a gate.
+    with: *const f32,
+    with_row: usize,
 }
 
-// SAFETY: A, B and the bias are only read; the threads write disjoint rows or columns of C.
+// SAFETY: A, B and what the epilogue reads are only read; the threads write disjoint rows or columns of C.
 unsafe impl Sync for Operands {}
 
 /// A pointer to the packing buffer that threads may share; they write disjoint panels, and read after all have written.
@@ -78,14 +84,26 @@ struct Packed(*mut f32);
 // SAFETY: see the type.
 unsafe impl Sync for Packed {}
 
+/// Some rows of a finished C that are handed over instead of being kept.
+pub(super) struct Piece<'a> {
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
+    /// The rows, one after the other.
+    pub values: &'a [f32],
+}
+
+/// Takes the pieces of C, each element once, on whichever thread computed it.
+pub(super) type Consumer<'a> = &'a (dyn Fn(Piece<'_>) + Sync);
+
 /// Runs a product whose shapes were checked: m, n > 0, α = 1, and the columns of C adjacent.
 pub(super) fn run(exec: Exec, plan: &Plan, mut gemm: Gemm<'_>) {
     let [_, _, n] = plan.shape;
     assert!(gemm.alpha == 1.0 && (gemm.c.strides()[1] == 1 || n == 1), "the caller prepares α and the strides of C");
-    let (finish, bias) = match gemm.epilogue {
-        Epilogue::None => (Finish::Store, std::ptr::null()),
-        Epilogue::Bias(bias) => (Finish::Bias, bias.as_ptr()),
-        Epilogue::BiasRelu(bias) => (Finish::BiasRelu, bias.as_ptr()),
+    let (finish, with, with_row) = match gemm.epilogue {
+        Epilogue::None => (Finish::Store, std::ptr::null(), 0),
+        Epilogue::Bias(bias) => (Finish::Bias, bias.as_ptr(), 0),
+        Epilogue::BiasRelu(bias) => (Finish::BiasRelu, bias.as_ptr(), 0),
+        Epilogue::Gate(gate) => (Finish::Gate, gate.data().as_ptr(), gate.strides()[0]),
     };
     let operands = Operands {
         a: gemm.a.data().as_ptr(),
@@ -98,21 +116,59 @@ pub(super) fn run(exec: Exec, plan: &Plan, mut gemm: Gemm<'_>) {
         c: gemm.c.data_mut().as_mut_ptr(),
         beta: gemm.beta,
         finish,
-        bias,
+        with,
+        with_row,
     };
+    split(exec, plan, &operands, None);
+}
+
+/// Runs a product A·B whose shapes were checked, with m, n > 0, and hands it over; k is one block.
+pub(super) fn consume(exec: Exec, plan: &Plan, a: View<'_, f32, 2>, b: View<'_, f32, 2>, consumer: Consumer<'_>) {
+    assert!(plan.shape[1] <= plan.kc, "a piece is handed over when its chains are at their ends");
+    let operands = Operands {
+        a: a.data().as_ptr(),
+        a_strides: a.strides(),
+        a_len: a.data().len(),
+        b: b.data().as_ptr(),
+        b_strides: b.strides(),
+        b_len: b.data().len(),
+        c: std::ptr::null_mut(),
+        c_row: 0,
+        beta: 0.0,
+        finish: Finish::Store,
+        with: std::ptr::null(),
+        with_row: 0,
+    };
+    split(exec, plan, &operands, Some(consumer));
+}
+
+fn split(exec: Exec, plan: &Plan, operands: &Operands, consumer: Option<Consumer<'_>>) {
+    let [m, _, n] = plan.shape;
     match plan.split {
-        Split::Serial => band(exec, plan, &operands, 0..n, 1, 1),
-        Split::Rows { threads, chunks } => band(exec, plan, &operands, 0..n, threads, chunks),
+        Split::Serial => band(exec, plan, operands, [0..m, 0..n], 1, 1, consumer),
+        Split::Rows { threads, chunks } => band(exec, plan, operands, [0..m, 0..n], threads, chunks, consumer),
+        Split::OwnRows { threads } => parallel(threads, threads, &|at| {
+            band(exec, plan, operands, [share(m, 1, at, threads), 0..n], 1, 1, consumer);
+        }),
         Split::Columns { threads, chunks } => parallel(threads, chunks, &|at| {
-            band(exec, plan, &operands, chunk(n, LANES, at, threads, chunks), 1, 1);
+            band(exec, plan, operands, [0..m, chunk(n, LANES, at, threads, chunks)], 1, 1, consumer);
         }),
     }
 }
 
-/// Computes some columns of C, the rows in `chunks` shared out over `threads`.
-fn band(exec: Exec, plan: &Plan, operands: &Operands, columns: Range<usize>, threads: usize, chunks: usize) {
-    let [m, k, n] = plan.shape;
-    if columns.is_empty() {
+/// Computes some rows and columns of C, the rows in `chunks` shared out over `threads`.
+#[allow(clippy::too_many_arguments)]
+fn band(
+    exec: Exec,
+    plan: &Plan,
+    operands: &Operands,
+    [rows, columns]: [Range<usize>; 2],
+    threads: usize,
+    chunks: usize,
+    consumer: Option<Consumer<'_>>,
+) {
+    let [_, k, n] = plan.shape;
+    if rows.is_empty() || columns.is_empty() {
         return;
     }
     let mut packed = if plan.pack { PACKED.take() } else { AlignedBuf::default() };
@@ -155,9 +211,21 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, columns: Range<usize>, thr
                 }
             }
             parallel(threads, chunks, &|at| {
-                let rows = chunk(m, unit, at, threads, chunks);
-                block.multiply(rows.clone());
-                turned.turned(exec, rows);
+                let within = chunk(rows.len(), unit, at, threads, chunks);
+                let rows = rows.start + within.start..rows.start + within.end;
+                let Some(consumer) = consumer else {
+                    block.multiply(exec, rows.clone());
+                    turned.turned(exec, rows);
+                    return;
+                };
+                let mut kept = PIECE.take();
+                let mut from = rows.start;
+                while from < rows.end {
+                    let piece = from..rows.end.min(from + PIECE_ROWS);
+                    hand_over(exec, &block, &turned, piece, &mut kept, consumer);
+                    from += PIECE_ROWS;
+                }
+                PIECE.set(kept);
             });
             pc = block.steps.end;
             if pc >= k {
@@ -168,6 +236,39 @@ fn band(exec: Exec, plan: &Plan, operands: &Operands, columns: Range<usize>, thr
     if plan.pack {
         PACKED.set(packed);
     }
+}
+
+/// Rows of a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
+const PIECE_ROWS: usize = 48;
+
+/// Computes some rows of C in a buffer of this thread, and hands them over. `turned` are the columns behind `block`'s.
+fn hand_over(
+    exec: Exec,
+    block: &Block<'_>,
+    turned: &Block<'_>,
+    rows: Range<usize>,
+    kept: &mut AlignedBuf<f32>,
+    consumer: Consumer<'_>,
+) {
+    let end = if turned.columns.is_empty() { block.columns.end } else { turned.columns.end };
+    let columns = block.columns.start..end;
+    if rows.is_empty() || columns.is_empty() {
+        return;
+    }
+    let c_row = columns.len();
+    if kept.len() < PIECE_ROWS * c_row {
+        *kept = AlignedBuf::zeroed(PIECE_ROWS * c_row);
+    }
+    // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No tile writes beyond C's rows
+    // and columns, so none leaves the buffer.
+    assert!(rows.len() * c_row <= kept.len());
+    let c = kept.as_mut_ptr().wrapping_sub(rows.start * c_row + columns.start);
+    let operands = Operands { c, c_row, ..*block.operands };
+    Block { operands: &operands, columns: block.columns.clone(), steps: block.steps.clone(), ..*block }
+        .multiply(exec, rows.clone());
+    Block { operands: &operands, columns: turned.columns.clone(), steps: turned.steps.clone(), ..*turned }
+        .turned(exec, rows.clone());
+    consumer(Piece { values: &kept[..rows.len() * c_row], rows, columns });
 }
 
 /// Rows of Cᵀ computed at a time by [`Block::turned`], and floats on the stack for them.
@@ -208,6 +309,9 @@ impl Op for Turn<'_> {
         if self.columns <= 4 { scatter::<I, 4>(isa, &self) } else { scatter::<I, LANES>(isa, &self) }
     }
 }
+
+/// Tiles of rows that are packed together: 8 of 6 rows are three cache lines of each step of k.
+const GROUP: usize = 8;
 
 /// One block of B: some columns, some steps of k.
 struct Block<'a> {
@@ -261,10 +365,11 @@ impl Block<'_> {
 
     /// Multiplies `rows` of A with the block. With [`Plan::copies`] the block is not packed yet: the first tile of rows reads it in
     /// place, and packs it as it goes.
-    fn multiply(&self, rows: Range<usize>) {
+    fn multiply(&self, exec: Exec, rows: Range<usize>) {
         if rows.is_empty() || self.columns.is_empty() {
             return;
         }
+        let mut packed_rows = if self.plan.packs_a { PACKED_ROWS.take() } else { AlignedBuf::default() };
         // Panels of one width at a time, so that each width has its own best height.
         let mut panels = self.panels().peekable();
         while let Some(&(from, halves)) = panels.peek() {
@@ -282,20 +387,52 @@ impl Block<'_> {
                         self.tile(&panel, from_row(tile)..from_row(tile + 1));
                     }
                 }
-            } else {
-                if self.plan.copies {
-                    for panel in 0..count {
-                        let panel = self.panel(from + panel * HALF_LANES * halves, halves, true);
-                        self.tile(&panel, from_row(0)..from_row(1));
+                continue;
+            }
+            for tile in 0..tiles {
+                let rows = from_row(tile)..from_row(tile + 1);
+                let copies = self.plan.copies && tile == 0;
+                let group = tile / GROUP * GROUP;
+                if self.plan.packs_a && tile == group {
+                    let mut starts = [0; GROUP + 1];
+                    let count = GROUP.min(tiles - group);
+                    for (i, start) in starts[..=count].iter_mut().enumerate() {
+                        *start = from_row(group + i);
                     }
+                    self.pack_rows(exec, &mut starts[..=count], &mut packed_rows);
                 }
-                for tile in usize::from(self.plan.copies)..tiles {
-                    for panel in (0..count).map(panel) {
-                        self.tile(&panel, from_row(tile)..from_row(tile + 1));
+                for panel in 0..count {
+                    let mut panel = self.panel(from + panel * HALF_LANES * halves, halves, copies);
+                    if self.plan.packs_a {
+                        let a = packed_rows.as_ptr().wrapping_add((rows.start - from_row(group)) * self.steps.len());
+                        // Row 0 of C stands for row 0 of A; the packed ones begin with the tile's first.
+                        panel.tile = Tile { a: a.wrapping_sub(rows.start), a_row: 1, a_step: rows.len(), ..panel.tile };
                     }
+                    self.tile(&panel, rows.clone());
                 }
             }
         }
+        if self.plan.packs_a {
+            PACKED_ROWS.set(packed_rows);
+        }
+    }
+
+    /// Copies some tiles' rows of A, which begin at `starts` and end at its last, to where they lie step after step.
+    fn pack_rows(&self, exec: Exec, starts: &mut [usize], to: &mut AlignedBuf<f32>) {
+        let (o, k) = (self.operands, self.steps.len());
+        let (first, end) = (starts[0], starts[starts.len() - 1]);
+        if to.len() < k * (end - first) {
+            *to = AlignedBuf::zeroed(k * (end - first));
+        }
+        assert!(o.a_strides[0] == 1, "the plan packs rows of a transposed A only");
+        starts.iter_mut().for_each(|start| *start -= first);
+        // SAFETY: the rows and the block's steps are inside m and k, which the view of A was checked to reach; the buffer was just
+        // sized, and is this thread's own.
+        let op = unsafe {
+            let a = o.a.add(self.steps.start * o.a_strides[1] + first);
+            PackTiles::new(PackRows { a, a_step: o.a_strides[1], k, tiles: starts, to: to.as_mut_ptr() })
+        };
+        exec.run(op);
     }
 
     /// Multiplies `rows` of A with the block, turned: Cᵀ = Bᵀ·Aᵀ, for a block of at most 16 columns and an A whose columns are
@@ -321,11 +458,10 @@ impl Block<'_> {
                 c_row: TURNED_COLUMNS,
                 beta: 0.0,
                 finish: Finish::Store,
-                bias: std::ptr::null(),
                 ..*o
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
-            block.multiply(0..self.columns.len());
+            block.multiply(exec, 0..self.columns.len());
             exec.run(Turn {
                 tile: &tile,
                 rows: chunk.len(),
@@ -361,7 +497,8 @@ impl Block<'_> {
             far: k * HALF_LANES * halves * size_of::<f32>() > self.plan.near,
             beta: if self.first { o.beta } else { 1.0 },
             finish: if self.last { o.finish } else { Finish::Store },
-            bias: o.bias.wrapping_add(j),
+            with: o.with.wrapping_add(j),
+            with_row: o.with_row,
         };
         let tile = match self.packed {
             Some(Packed(panels)) if !copies => pack::reading(panels.wrapping_add(from * k), columns, tile),
@@ -390,7 +527,12 @@ impl Block<'_> {
         // has these rows and columns of C. The kernels are those of an ISA whose token the caller holds, so the
         // CPU has its instructions.
         unsafe {
-            let tile = Tile { a: t.a.wrapping_add(rows.start * t.a_row), c: t.c.add(rows.start * t.c_row), ..t };
+            let tile = Tile {
+                a: t.a.wrapping_add(rows.start * t.a_row),
+                c: t.c.wrapping_add(rows.start * t.c_row),
+                with: t.with.wrapping_add(rows.start * t.with_row),
+                ..t
+            };
             panel.kernels[rows.len() - 1](&tile);
         }
     }

@@ -61,6 +61,8 @@ pub(super) enum Finish {
     Bias,
     /// Add the bias and clamp at 0.
     BiasRelu,
+    /// Put 0 where the gate is not above 0.
+    Gate,
 }
 
 /// The operands of one tile.
@@ -90,9 +92,10 @@ pub(super) struct Tile {
     pub beta: f32,
     /// Whether to ask for the tile of C ahead of the time it is stored: where C is large.
     pub prefetch: bool,
-    /// The epilogue, and the bias of the tile's first column (not read without one).
+    /// The epilogue, and what it reads at each element of C: a bias, the same for all rows (a `with_row` of 0), or a gate.
     pub finish: Finish,
-    pub bias: *const f32,
+    pub with: *const f32,
+    pub with_row: usize,
 }
 
 /// A row of a tile: `NV` vectors, and half a vector behind them (which is not used unless the tile has one).
@@ -248,7 +251,7 @@ unsafe fn whole_steps<
 /// - A is readable at `i·a_row + p·a_step` for i < MR, p < k;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
-/// - the bias is readable for j < cols unless `finish` is `Store`;
+/// - `with` is readable at `i·with_row + j` for i < MR, j < cols unless `finish` is `Store`;
 /// - `copy` is null, or writable for k rows of all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
 pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
@@ -293,8 +296,8 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
             step::<I, MR, NV, HALF>(isa, &mut acc, t.a.add(p * t.a_step), t.a_row, row);
         }
 
-        if t.finish != Finish::Store {
-            let bias = load_part::<I, NV, HALF>(isa, t.bias, t.tail);
+        if matches!(t.finish, Finish::Bias | Finish::BiasRelu) {
+            let bias = load_part::<I, NV, HALF>(isa, t.with, t.tail);
             for row in &mut acc {
                 row.full = std::array::from_fn(|j| isa.add(row.full[j], bias.full[j]));
                 row.half = isa.half_add(row.half, bias.half);
@@ -302,6 +305,13 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
                     row.full = std::array::from_fn(|j| isa.max(zero.full[j], row.full[j]));
                     row.half = isa.half_max(zero.half, row.half);
                 }
+            }
+        }
+        if t.finish == Finish::Gate {
+            for (i, row) in acc.iter_mut().enumerate() {
+                let gate = load_part::<I, NV, HALF>(isa, t.with.add(i * t.with_row), t.tail);
+                row.full = std::array::from_fn(|j| isa.gate(gate.full[j], row.full[j]));
+                row.half = isa.half_gate(gate.half, row.half);
             }
         }
         for i in 0..MR {

@@ -10,38 +10,40 @@
 //! | `microkernel.rs` | the register tile: MR rows by NV vectors of C, kept in registers over all of k |
 //! | `table.rs` | which tiles each ISA has, one row an ISA |
 //! | `pack.rs` | copying B into panels the tile reads with unit stride |
+//! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
-//! | `pool.rs` | splitting work over rayon's threads without allocating |
 //!
 //! **The same bits everywhere.** Each element of C is one chain over k in ascending order,
 //!
 //! ```text
 //! c ← β·C[i,j]   (0 if β = 0: C is not read)
 //! for p in 0..k:  c ← fma(α·A[i,p], B[p,j], c)      rounded once a step
-//! C[i,j] ← c,  c + bias[j],  or  max(0, c + bias[j])
+//! C[i,j] ← c,  c + bias[j],  max(0, c + bias[j]),  or  c where gate[i,j] > 0, else 0
 //! ```
 //!
 //! so the result does not depend on the ISA, on block sizes (C is reloaded between blocks of k, exactly) or on threads
 //! (they split m and n, never k). α is rounded into A once. The error of an element is at most (k + 3)·2⁻²⁴ times
 //! the same sum over absolute values.
 
+mod consume;
 mod driver;
 pub mod ladder;
 mod microkernel;
 mod pack;
 mod plan;
-mod pool;
 mod table;
 
+pub use consume::{consume, consume_pays};
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
-pub use pool::Workers;
+pub use crate::team::Workers;
 pub use table::tile_names;
 
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
 use crate::exec::Exec;
 use crate::isa::LANES;
+use crate::team;
 use crate::vec;
 
 /// Columns of half a vector: the unit that widths are counted in.
@@ -57,6 +59,9 @@ pub enum Epilogue<'a> {
     Bias(&'a [f32]),
     /// `max(0, C[i,j] + bias[j])`; a NaN stays a NaN.
     BiasRelu(&'a [f32]),
+    /// `0` where `gate[i,j] ≤ 0`, else `C[i,j]`: a gradient on its way back through a ReLU whose output was the gate. The columns of
+    /// the gate are adjacent.
+    Gate(View<'a, f32, 2>),
 }
 
 /// One matrix product, ready to run: C ← epilogue(α·A·B + β·C).
@@ -154,13 +159,11 @@ impl<'a> Gemm<'a> {
             Gemm { c: c.reborrow(), a: self.a, b: self.b, ..self }.run_with(exec, blocking)?;
             return self.c.copy_from(c.view());
         }
-        // Alone, or too small to be shared, nobody is asked for the time.
         let product = self.product();
-        let shareable = exec.threads() > 1 && product.work() / 2 >= blocking.per_thread;
-        let workers = if shareable { Workers::now() } else { Workers::Asleep };
-        driver::run(exec, &Plan::new(exec, workers, &product, blocking), self);
-        if shareable {
-            pool::finished();
+        let plan = Plan::new(exec, plan::workers(exec, product.work(), blocking), &product, blocking);
+        driver::run(exec, &plan, self);
+        if plan.split != Split::Serial || (exec.threads() > 1 && product.work() / 2 >= blocking.per_thread) {
+            team::finished();
         }
         Ok(())
     }
@@ -196,6 +199,12 @@ impl<'a> Gemm<'a> {
         match self.epilogue {
             Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) if bias.len() != c[1] => {
                 Err(mismatch("C", &c, "the bias", &[bias.len()], "the bias must have one element a column"))
+            }
+            Epilogue::Gate(gate) if gate.shape() != c => {
+                Err(mismatch("C", &c, "the gate", &gate.shape(), "they must be equal"))
+            }
+            Epilogue::Gate(gate) if gate.strides()[1] != 1 && c[1] > 1 => {
+                Err(mismatch("C", &c, "strides of the gate", &gate.strides(), "its columns must be adjacent"))
             }
             _ => Ok(()),
         }

@@ -4,11 +4,11 @@
 //! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
 
 use super::HALF_LANES;
-use super::pool::{Workers, uneven};
 use super::table;
 use crate::exec::Exec;
 use crate::isa::LANES;
 use crate::probe;
+use crate::team::{Workers, uneven};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -30,6 +30,8 @@ pub struct Blocking {
     pub pack_above: usize,
     /// Rows of C below which such a B is not packed: each packed element is used once a tile of rows.
     pub pack_rows: usize,
+    /// Bytes of a B that each thread of a session packs for itself.
+    pub pack_alone: usize,
     /// Multiply-adds a thread must have to be worth starting while the other threads are awake.
     pub per_thread: usize,
     /// Multiply-adds a product must have to be worth waking the other threads for.
@@ -49,6 +51,7 @@ impl Blocking {
             near_c: l2 / 2,
             pack_above: l2 / 8 * 3,
             pack_rows: 64,
+            pack_alone: l2 / 8,
             per_thread: 250_000,
             to_wake: 20_000_000,
         }
@@ -78,6 +81,12 @@ pub enum Split {
         threads: usize,
         /// Into so many chunks the rows are cut.
         chunks: usize,
+    },
+    /// The threads take chunks of rows, and each packs all of B for itself: for a small B, where waiting for each other costs more. The rows of
+    /// a batch stay with their threads.
+    OwnRows {
+        /// At most so many threads, and chunks.
+        threads: usize,
     },
     /// The threads take chunks of columns; whoever takes a chunk packs its part of B.
     Columns {
@@ -117,6 +126,8 @@ pub struct Plan {
     pub pack: bool,
     /// Whether the first tile of rows reads B in place and packs it for the others. Where threads share the rows, B is packed before.
     pub copies: bool,
+    /// Whether a tile's rows of a transposed A are copied together before they are multiplied with the panels.
+    pub packs_a: bool,
     /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed, else all of k.
     pub kc: usize,
     /// Columns in a block, at most.
@@ -152,32 +163,52 @@ impl Plan {
         let left = n % LANES;
         let turned = if !pack && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
 
-        let wakes = workers == Workers::Awake || work >= blocking.to_wake;
-        let threads = if wakes { exec.threads().min(work / blocking.per_thread.max(1)).max(1) } else { 1 };
+        let per_thread = match workers {
+            Workers::Helping => blocking.per_thread / HELPED,
+            Workers::Awake => blocking.per_thread,
+            Workers::Asleep if work >= blocking.to_wake => blocking.per_thread,
+            Workers::Asleep => usize::MAX,
+        };
+        let threads = exec.threads().min(work / per_thread.max(1)).max(1);
         let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
-        // A product so short that the threads stay awake behind it is cut evenly.
-        let chunks = if work < EVEN { threads } else { uneven(threads) };
+        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session.
+        let chunks = if work < EVEN || workers == Workers::Helping { threads } else { uneven(threads) };
         let split = if threads == 1 {
             Split::Serial
+        } else if pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone {
+            Split::OwnRows { threads }
         } else if (pack && halves >= 4 * threads) || (2 * bands < halves && bands < 2 * threads) {
             Split::Columns { threads, chunks }
         } else {
             Split::Rows { threads, chunks }
         };
+        let packs_a = pack && !panels_first && a_strides[0] == 1 && a_strides[1] > 1 && n >= PANELS * panel;
         let copies = pack && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
         let nc = match split {
             Split::Serial | Split::Columns { .. } if pack && panels_first => panel,
             _ if pack => blocking.nc.max(1).next_multiple_of(LANES),
             _ => n.max(1),
         };
-        Self { isa: row.name, shape, pack, copies, kc, nc, near: blocking.near, panels_first, turned, split }
+        Self { isa: row.name, shape, pack, copies, packs_a, kc, nc, near: blocking.near, panels_first, turned, split }
     }
 }
 
 /// Rows so many bytes apart are each on another page, and where that is a power of two they also want the same places in L1: read in
 /// place they cost half of the speed.
 const PAGE: usize = 4096;
+
+/// Panels of B that repay packing the rows of a transposed A.
+pub(super) const PANELS: usize = 4;
+
+/// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against two.
+const HELPED: usize = 5;
+
+/// What the other threads are doing, if a product of so many multiply-adds could be shared with them; alone, or too small, nobody is
+/// asked.
+pub(super) fn workers(exec: Exec, work: usize, blocking: &Blocking) -> Workers {
+    if exec.threads() > 1 && work / 2 >= blocking.per_thread / HELPED { Workers::now() } else { Workers::Asleep }
+}
 
 /// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread wakes.
 const EVEN: usize = 4_000_000;
@@ -194,6 +225,9 @@ impl fmt::Display for Plan {
         } else {
             write!(f, "B read in place")?;
         }
+        if self.packs_a {
+            write!(f, ", rows of A packed")?;
+        }
         write!(f, ", {} first", if self.panels_first { "panels" } else { "rows" })?;
         if self.turned > 0 {
             write!(f, ", the last {} columns turned", self.turned)?;
@@ -201,6 +235,7 @@ impl fmt::Display for Plan {
         match self.split {
             Split::Serial => write!(f, ", one thread"),
             Split::Rows { threads, chunks } => write!(f, ", {threads} threads by rows, {chunks} chunks"),
+            Split::OwnRows { threads } => write!(f, ", {threads} threads by rows, each with a packed B of its own"),
             Split::Columns { threads, chunks } => write!(f, ", {threads} threads by columns, {chunks} chunks"),
         }
     }

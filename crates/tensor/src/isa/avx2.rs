@@ -313,6 +313,10 @@ impl Isa for Avx2 {
     fn half_max(self, a: Self::H, b: Self::H) -> Self::H {
         unsafe { _mm256_max_ps(a, b) }
     }
+    #[inline(always)]
+    fn half_gate(self, gate: Self::H, a: Self::H) -> Self::H {
+        unsafe { _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_LE_OQ>(gate, _mm256_setzero_ps()), a) }
+    }
 
     /// Four 8×8 blocks; the two off the diagonal change places.
     #[inline(always)]

@@ -261,6 +261,10 @@ impl Isa for Avx512 {
     fn half_max(self, a: Self::H, b: Self::H) -> Self::H {
         unsafe { _mm256_max_ps(a, b) }
     }
+    #[inline(always)]
+    fn half_gate(self, gate: Self::H, a: Self::H) -> Self::H {
+        unsafe { _mm256_maskz_mov_ps(!_mm256_cmp_ps_mask::<_CMP_LE_OQ>(gate, _mm256_setzero_ps()), a) }
+    }
 
     /// Four stages of 16 shuffles: pairs of floats, pairs of pairs, then 128-bit quarters twice.
     #[inline(always)]

@@ -219,6 +219,14 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn half_fma(self, a: Self::H, b: Self::H, c: Self::H) -> Self::H;
     /// `a` if `a > b`, else `b`: `b` too where either is NaN.
     fn half_max(self, a: Self::H, b: Self::H) -> Self::H;
+    /// `0` where `gate ≤ 0`, else `a`: also where `gate` is NaN.
+    fn half_gate(self, gate: Self::H, a: Self::H) -> Self::H;
+    /// `0` where `gate ≤ 0`, else `a`: also where `gate` is NaN. The derivative of a ReLU at its own output.
+    #[inline(always)]
+    fn gate(self, gate: Self::F, a: Self::F) -> Self::F {
+        let zero = self.splat(0.0);
+        self.select(self.le(gate, zero), zero, a)
+    }
 
     /// Row `i` of the result is lane `i` of each row: the transpose of a 16×16 block.
     fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES];

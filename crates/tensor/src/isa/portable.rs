@@ -232,6 +232,10 @@ impl Isa for Portable {
     fn half_max(self, a: Self::H, b: Self::H) -> Self::H {
         std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
+    #[inline(always)]
+    fn half_gate(self, gate: Self::H, a: Self::H) -> Self::H {
+        std::array::from_fn(|i| if gate[i] <= 0.0 { 0.0 } else { a[i] })
+    }
 
     #[inline(always)]
     fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES] {

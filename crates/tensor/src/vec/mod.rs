@@ -6,21 +6,27 @@
 mod columns;
 mod cos_sin;
 mod exp;
+mod gather;
 mod ln;
 mod map;
 mod normal;
 mod random;
 mod reduce;
+mod share;
 mod sigmoid;
+mod sqrt;
 mod tanh;
 
-pub use columns::{STRIP, load_strip, store_strip, sum_strip};
+pub use columns::{Strip, StripMut, load_columns, store_columns};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
+pub use gather::gather_bytes;
 pub use ln::{ln, ln_lanes};
 pub use map::{map_lanes, map2_lanes, scale};
 pub use normal::normal_pairs;
 pub use random::{LaneRng, uniform_lanes};
 pub use reduce::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};
+pub use share::{StripKernel, for_each_piece, for_each_strip};
 pub use sigmoid::{sigmoid, sigmoid_lanes};
+pub use sqrt::{sqrt, sqrt_lanes};
 pub use tanh::{tanh, tanh_lanes};

@@ -13,7 +13,8 @@
 //! The plain versions are the two sentences above, written as loops in the tests. Sixty-four accumulators hide the
 //! four-cycle latency of an addition on two vector ports, and bound the error of a sum of n by about (n/64 + 8)·ε.
 
-use super::columns::{STRIP, load_strip, store_strip, sum_strip};
+use super::columns::{Strip, StripMut, store_columns};
+use super::share::{StripKernel, for_each_strip};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
@@ -87,21 +88,34 @@ pub fn sum_squares(exec: Exec, x: &[f32]) -> f32 {
 /// # Panics
 /// If `sums` is not one element a column.
 pub fn column_sums(exec: Exec, x: View<'_, f32, 2>, sums: &mut [f32]) {
-    struct ColumnSums<'a>(View<'a, f32, 2>, &'a mut [f32]);
-    impl Op for ColumnSums<'_> {
-        type Output = ();
+    struct ColumnSums;
+    impl StripKernel<1, 0, 1> for ColumnSums {
         #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            for (strip, sums) in self.1.chunks_mut(STRIP).enumerate() {
-                let columns = strip * STRIP..strip * STRIP + sums.len();
-                let [total] = sum_strip(isa, self.0.rows(), |i, [sum]| {
-                    let row = load_strip(isa, &self.0.row(i)[columns.clone()]);
-                    [std::array::from_fn(|v| isa.add(sum[v], row[v]))]
-                });
-                store_strip(isa, total, sums);
+        fn run<I: Isa, const NV: usize>(
+            &self,
+            isa: I,
+            (_, columns): (usize, usize),
+            [x]: [Strip<'_, NV>; 1],
+            []: [StripMut<'_, NV>; 0],
+            [sums]: [&mut [f32]; 1],
+        ) {
+            let zero = [isa.splat(0.0); NV];
+            let mut total = zero;
+            for block in (0..x.rows()).step_by(COLUMN_BLOCK) {
+                let mut chain = zero;
+                for i in block..x.rows().min(block + COLUMN_BLOCK) {
+                    let x = x.load(isa, i);
+                    for v in 0..NV {
+                        chain[v] = isa.add(chain[v], x[v]);
+                    }
+                }
+                for v in 0..NV {
+                    total[v] = isa.add(total[v], chain[v]);
+                }
             }
+            store_columns(isa, total, sums, 0, columns);
         }
     }
     assert_eq!(x.cols(), sums.len(), "one sum a column");
-    exec.run(ColumnSums(x, sums));
+    for_each_strip(exec, &ColumnSums, [x], [], [sums]);
 }

@@ -1,0 +1,445 @@
+//! Threads that pay at ten microseconds: sharing a piece of work without allocating, and a team that stays awake for a whole training step.
+//!
+//! A step of the chapter's network is some twenty kernels of 1 to 100 µs. Waking a sleeping thread for one costs its caller 5 to 12 µs, and
+//! 25 to 40 µs pass until it is there, so a fork and a join a kernel would make the step slower. In a [`session`] the other threads
+//! of the pool are called once and then stand by, spinning; a kernel is shared with them in half a microsecond.
+//!
+//! ```text
+//! session ──┬── main:    kernel, kernel, …  each: publish a job ─▶ take own chunks ─▶ take the others' ─▶ wait until all are done
+//!           └── helper:  spin until a job is published ─▶ take own chunks ─▶ take the others' ─▶ spin …  until the session closes
+//! ```
+//!
+//! 1. *Every thread has its own chunks, the same ones in every kernel.* Rows 0 to 63 of a batch stay in the cache of the thread that computed
+//!    them in the layer before. Who has finished his own takes what others have not begun.
+//! 2. *Nobody waits for a thread that is not there.* A helper that comes late, or never (its core is another program's), finds its chunks done.
+//!    What cannot be helped is a helper that is taken off its core in the middle of a chunk: the others wait until it is back.
+//!    A session in which that happened, or to which nobody came, is followed by some without helpers: 16 of them, then twice as many
+//!    each time, up to 4096. So a run with a second thread on a busy machine loses a few milliseconds now and then, and not every step.
+//! 3. *No bit depends on any of this*: chunks are disjoint, and each is computed as if alone.
+
+use crate::exec::Exec;
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the other threads of the pool are doing, as far as this thread can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// Nothing was shared out for some microseconds, or this thread is in no pool: they sleep. Waking one cost the caller 12 µs where this
+    /// was measured, and 25 to 40 µs passed before it was there; after a millisecond often more than another one.
+    Asleep,
+    /// This thread has just finished a product: it is in the middle of a run of them, and the others spin, or are worth waking.
+    Awake,
+    /// This thread is in a [`session`], and helpers stand by.
+    Helping,
+}
+
+/// How long a thread without work spins before it sleeps: 7 µs of rayon's where this was measured.
+const SPIN: Duration = Duration::from_micros(6);
+
+thread_local! {
+    /// When this thread last finished a product that it was allowed to share.
+    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// The team of the session this thread has opened.
+    static TEAM: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
+    /// How this thread's sessions fared.
+    static PATIENCE: Cell<Patience> = const { Cell::new(Patience { alone: 0, next: FIRST_PAUSE, good: 0 }) };
+}
+
+impl Workers {
+    /// Asks about the workers of the pool this is called in.
+    pub fn now() -> Self {
+        if team().is_some_and(|team| team.present.load(Ordering::Relaxed) > 0) {
+            return Self::Helping;
+        }
+        let recent = LAST.get().is_some_and(|last| last.elapsed() < SPIN);
+        if recent && rayon::current_thread_index().is_some() { Self::Awake } else { Self::Asleep }
+    }
+}
+
+/// Notes the end of a product.
+pub(crate) fn finished() {
+    LAST.set(Some(Instant::now()));
+}
+
+/// Most threads of a session.
+const MOST: usize = 64;
+
+/// A counter on a cache line of its own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Counter(AtomicUsize);
+
+/// What the threads of a session share.
+struct Team {
+    /// The number of jobs published so far: what helpers look at while they wait.
+    jobs: Counter,
+    /// The job there is, or null.
+    job: AtomicPtr<Job<'static>>,
+    /// Helpers that may be looking at the job.
+    active: Counter,
+    /// Helpers that have come.
+    present: AtomicUsize,
+    closed: AtomicBool,
+    /// A helper panicked.
+    broken: AtomicBool,
+    /// The main thread waited for long.
+    stalled: Cell<bool>,
+    /// The next chunk of each thread's own.
+    next: [Counter; MOST],
+}
+
+// SAFETY: `stalled` is the main thread's; everything else is atomic.
+unsafe impl Sync for Team {}
+
+/// A piece of work in chunks.
+struct Job<'a> {
+    work: &'a (dyn Fn(usize) + Sync),
+    chunks: usize,
+    threads: usize,
+    done: Counter,
+}
+
+impl Job<'_> {
+    /// The chunks of thread `thread`.
+    fn own(&self, thread: usize) -> Range<usize> {
+        let at = |thread: usize| self.chunks * thread / self.threads;
+        at(thread)..at(thread + 1)
+    }
+
+    /// Does chunks until none is left: first those of `thread`, then the others'.
+    fn work(&self, team: &Team, thread: usize) {
+        for turn in 0..self.threads {
+            let owner = (thread + turn) % self.threads;
+            let end = self.own(owner).end;
+            while team.next[owner].0.load(Ordering::Relaxed) < end {
+                let chunk = team.next[owner].0.fetch_add(1, Ordering::Relaxed);
+                if chunk < end {
+                    (self.work)(chunk);
+                    self.done.0.fetch_add(1, Ordering::Release);
+                }
+            }
+        }
+    }
+}
+
+/// The team of the session this thread is the main thread of.
+fn team() -> Option<&'static Team> {
+    // SAFETY: `session` sets the pointer while its team lives, and resets it before; the reference is used only within calls made in
+    // the session.
+    unsafe { TEAM.get().as_ref() }
+}
+
+/// Runs `f` with the other threads of the pool standing by: kernels called in it with an [`Exec`] of several threads are shared
+/// with up to `exec.threads() − 1` of them. Outside of a pool, with one thread, or inside another session, it only runs `f`.
+///
+/// The helpers spin as long as `f` runs: open a session around some hundred microseconds of kernels, such as a training step.
+pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
+    let helpers = exec.threads().min(MOST).min(rayon::current_num_threads()).saturating_sub(1);
+    if helpers == 0 || team().is_some() || rayon::current_thread_index().is_none() || Patience::is_out() {
+        return f();
+    }
+    let team = Team {
+        jobs: Counter::default(),
+        job: AtomicPtr::default(),
+        active: Counter::default(),
+        present: AtomicUsize::new(0),
+        closed: AtomicBool::new(false),
+        broken: AtomicBool::new(false),
+        stalled: Cell::new(false),
+        next: [const { Counter(AtomicUsize::new(0)) }; MOST],
+    };
+    let shared = &team;
+    let (result, closed_at) = rayon::join(
+        move || {
+            let _open = Open::new(shared);
+            (f(), Instant::now())
+        },
+        || stand_by(shared, 1..helpers + 1),
+    )
+    .0;
+    let came = team.present.load(Ordering::Relaxed) > 0;
+    Patience::note(came && !team.stalled.get() && closed_at.elapsed() < STALL);
+    result
+}
+
+/// The session is open on this thread until this is dropped.
+struct Open<'a>(&'a Team);
+
+impl<'a> Open<'a> {
+    fn new(team: &'a Team) -> Self {
+        TEAM.set(team);
+        Self(team)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        TEAM.set(std::ptr::null());
+        self.0.closed.store(true, Ordering::Release);
+    }
+}
+
+/// Makes helpers of as many threads, or fewer where the pool's are busy. Who comes after the session was closed leaves at once.
+fn stand_by(team: &Team, threads: Range<usize>) {
+    if threads.len() > 1 {
+        let middle = threads.start + 1;
+        rayon::join(|| stand_by(team, threads.start..middle), || stand_by(team, middle..threads.end));
+    } else {
+        help(team, threads.start);
+    }
+}
+
+/// Helps until the session closes.
+fn help(team: &Team, thread: usize) {
+    let mut seen = team.jobs.0.load(Ordering::Relaxed);
+    team.present.fetch_add(1, Ordering::Relaxed);
+    while !team.closed.load(Ordering::Acquire) {
+        let published = team.jobs.0.load(Ordering::Relaxed);
+        if published == seen {
+            std::hint::spin_loop();
+            continue;
+        }
+        seen = published;
+        let _looking = Looking::new(team);
+        // SAFETY: the main thread takes the pointer away and then waits until nobody is looking before the job's end; it is not null, and this thread
+        // was looking before it read it, so the job lives. (Both orders are sequentially consistent: either this thread sees
+        // the null, or the main thread sees it looking.)
+        if let Some(job) = unsafe { team.job.load(Ordering::SeqCst).as_ref() } {
+            if thread < job.threads {
+                job.work(team, thread);
+            }
+        }
+    }
+}
+
+/// A helper is looking at the job until this is dropped.
+struct Looking<'a>(&'a Team);
+
+impl<'a> Looking<'a> {
+    fn new(team: &'a Team) -> Self {
+        team.active.0.fetch_add(1, Ordering::SeqCst);
+        Self(team)
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.store(true, Ordering::Release);
+        }
+        self.0.active.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// The job is published until this is dropped, which waits until no helper is looking.
+struct Published<'a>(&'a Team);
+
+impl Drop for Published<'_> {
+    fn drop(&mut self) {
+        self.0.job.store(std::ptr::null_mut(), Ordering::SeqCst);
+        self.0.wait(|| self.0.active.0.load(Ordering::SeqCst) == 0);
+    }
+}
+
+impl Team {
+    /// Shares a job with the helpers, and returns when it is done.
+    fn share(&self, job: &Job<'_>) {
+        for thread in 0..job.threads {
+            self.next[thread].0.store(job.own(thread).start, Ordering::Relaxed);
+        }
+        let published = Published(self);
+        self.job.store(std::ptr::from_ref(job).cast_mut().cast(), Ordering::SeqCst);
+        self.jobs.0.fetch_add(1, Ordering::Release);
+        job.work(self, 0);
+        self.wait(|| job.done.0.load(Ordering::Acquire) == job.chunks || self.broken.load(Ordering::Acquire));
+        drop(published);
+        assert!(!self.broken.load(Ordering::Acquire), "a helper of the team panicked");
+    }
+
+    /// Spins until `done`, and notes if that took long.
+    fn wait(&self, done: impl Fn() -> bool) {
+        let mut rounds = 0_u32;
+        let mut since = None;
+        while !done() {
+            std::hint::spin_loop();
+            rounds += 1;
+            if rounds.is_multiple_of(256) {
+                // Some 10 µs; a clock that is read every round would be slower than the rounds.
+                let since: &mut Instant = since.get_or_insert_with(Instant::now);
+                if since.elapsed() > STALL {
+                    self.stalled.set(true);
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+}
+
+/// So long nobody waits for a helper that has its core: a helper's share of a large product takes less.
+const STALL: Duration = Duration::from_micros(500);
+
+/// Sessions without helpers after the first that went wrong.
+const FIRST_PAUSE: u32 = 16;
+/// And after many.
+const LONGEST_PAUSE: u32 = 4096;
+/// Sessions that go well before the past is forgotten.
+const FORGIVEN: u32 = 256;
+
+/// When helpers are called, and when it is better not to.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Sessions still to be done alone.
+    alone: u32,
+    /// So many after the next that goes wrong.
+    next: u32,
+    /// Sessions that went well since.
+    good: u32,
+}
+
+impl Patience {
+    /// Counts a session, and says whether it is to be done alone.
+    fn is_out() -> bool {
+        let patience = PATIENCE.get();
+        PATIENCE.set(Self { alone: patience.alone.saturating_sub(1), ..patience });
+        patience.alone > 0
+    }
+
+    fn note(well: bool) {
+        let patience = PATIENCE.get();
+        PATIENCE.set(if !well {
+            Self { alone: patience.next, next: LONGEST_PAUSE.min(2 * patience.next), good: 0 }
+        } else if patience.good < FORGIVEN {
+            Self { good: patience.good + 1, ..patience }
+        } else {
+            Self { alone: 0, next: FIRST_PAUSE, good: 0 }
+        });
+    }
+}
+
+/// Calls `work(0)`, …, `work(chunks − 1)`, each once, on at most `threads` threads: of the [`session`] there is, else of the rayon pool this
+/// is called in; with one thread on this one, without touching rayon.
+///
+/// The chunks are claimed one by one, so a thread that comes late finds fewer left. What is handed to rayon is a tree of
+/// `rayon::join`, whose jobs live on the stack: a `scope` would allocate.
+pub(crate) fn parallel(threads: usize, chunks: usize, work: &(impl Fn(usize) + Sync)) {
+    fn fan(threads: usize, work: &(impl Fn() + Sync)) {
+        if threads <= 1 {
+            work();
+        } else {
+            rayon::join(|| fan(threads / 2, work), || fan(threads - threads / 2, work));
+        }
+    }
+    if threads <= 1 || chunks <= 1 {
+        (0..chunks).for_each(work);
+        return;
+    }
+    if let Some(team) = team() {
+        let threads = threads.min(team.present.load(Ordering::Relaxed) + 1).min(MOST);
+        if threads == 1 {
+            (0..chunks).for_each(work);
+        } else {
+            team.share(&Job { work, chunks, threads, done: Counter::default() });
+        }
+        return;
+    }
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    fan(threads.min(chunks), &|| {
+        loop {
+            let chunk = next.fetch_add(1, Ordering::Relaxed);
+            if chunk >= chunks {
+                break;
+            }
+            work(chunk);
+            done.fetch_add(1, Ordering::Release);
+        }
+        for _ in 0..WAIT {
+            if done.load(Ordering::Acquire) == chunks {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+    });
+}
+
+/// Rounds that a thread spins for the chunks of the others, 50 to 100 µs. Left to rayon, it would sleep after seven, and 25 more would
+/// pass until it is woken for the end of this product or the start of the next.
+const WAIT: usize = 2000;
+
+/// Share `part` of `parts` of `0..count` in units of `unit`, as even as can be.
+pub(crate) fn share(count: usize, unit: usize, part: usize, parts: usize) -> Range<usize> {
+    let units = count.div_ceil(unit);
+    let at = |part: usize| (units * part / parts * unit).min(count);
+    at(part)..at(part + 1)
+}
+
+/// Chunk `chunk` of `0..count`, in units of `unit`, for `threads` threads: with as many chunks as threads, even shares. With
+/// [`uneven`]`(threads)` chunks the first is such a share and the others are halves of one.
+///
+/// Two fixed halves had products of 90 µs take as long with two threads as with one, over and over: a sleeping thread is there
+/// after 25 to 40 µs, when its half has just been taken back, and has fallen asleep again before the next product begins. With
+/// ½, ¼ and ¼ it finds a quarter. Many small chunks do the same, but cost 5 to 10 % where the threads are awake.
+pub(crate) fn chunk(count: usize, unit: usize, chunk: usize, threads: usize, chunks: usize) -> Range<usize> {
+    if chunks != uneven(threads) {
+        return share(count, unit, chunk, chunks);
+    }
+    let half = |half: usize| share(count, unit, half, 2 * threads);
+    let from = if chunk == 0 { 0 } else { half(chunk + 1).start };
+    from..half(chunk + 1).end
+}
+
+/// The number of chunks of [`chunk`]'s uneven kind.
+pub(crate) fn uneven(threads: usize) -> usize {
+    2 * threads - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chunk_runs_exactly_once() {
+        for threads in 0..9 {
+            for chunks in 0..20 {
+                let calls: Vec<AtomicUsize> = (0..chunks).map(|_| AtomicUsize::new(0)).collect();
+                parallel(threads, chunks, &|chunk| {
+                    calls[chunk].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(
+                    calls.iter().all(|calls| calls.load(Ordering::Relaxed) == 1),
+                    "{threads} threads, {chunks} chunks"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn shares_cover_the_whole_once_in_order() {
+        for (count, unit, parts) in [(0, 16, 3), (1, 16, 2), (100, 16, 3), (784, 6, 8), (5, 1, 9)] {
+            let mut next = 0;
+            for part in 0..parts {
+                let share = share(count, unit, part, parts);
+                assert_eq!(share.start, next);
+                next = share.end;
+            }
+            assert_eq!(next, count);
+        }
+    }
+
+    #[test]
+    fn chunks_cover_the_whole_once_in_order_and_the_first_is_a_thread_s_share() {
+        for (count, unit, threads) in [(100, 1, 1), (100, 1, 2), (784, 16, 2), (49, 8, 3), (5, 1, 4)] {
+            for chunks in [threads, uneven(threads)] {
+                let mut next = 0;
+                for at in 0..chunks {
+                    let chunk = chunk(count, unit, at, threads, chunks);
+                    assert_eq!(chunk.start, next, "{count} in units of {unit}, {threads} threads, {chunks} chunks");
+                    next = chunk.end;
+                }
+                assert_eq!(next, count);
+                assert!(chunk(count, unit, 0, threads, chunks).len().abs_diff(count / threads) <= unit);
+            }
+        }
+    }
+}
