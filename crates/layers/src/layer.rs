@@ -1,6 +1,7 @@
 //! What a layer is.
 
 use tensor::profile::Work;
+use tensor::vec::ByteRows;
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// Why a forward pass is made.
@@ -51,6 +52,25 @@ pub struct Parameter<'a> {
     pub value: &'a mut [f32],
     /// The gradient of the last backward pass.
     pub gradient: &'a [f32],
+}
+
+/// The network's input.
+#[derive(Clone, Copy, Debug)]
+pub enum Batch<'a> {
+    /// A matrix, a sample a row.
+    Floats(View<'a, f32, 2>),
+    /// Samples picked from a data set of bytes, which become floats from 0 to 1 where they are used.
+    Bytes(ByteRows<'a>),
+}
+
+impl Batch<'_> {
+    /// B and I.
+    pub fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Floats(x) => x.shape(),
+            Self::Bytes(x) => x.shape(),
+        }
+    }
 }
 
 /// What becomes of a parameter once its gradient is known: the step of an optimizer.
@@ -153,6 +173,47 @@ pub trait Layer: Send {
             index += 1;
         });
         Ok(())
+    }
+
+    /// [`Layer::forward`] of a network's first layer. The layers that can be one take bytes too.
+    ///
+    /// # Errors
+    /// If a shape is not the layer's.
+    ///
+    /// # Panics
+    /// If the batch is bytes, and the layer is no first layer.
+    fn forward_first(
+        &mut self,
+        exec: Exec,
+        pass: Pass,
+        x: Batch<'_>,
+        y: ViewMut<'_, f32, 2>,
+    ) -> Result<(), ShapeError> {
+        match x {
+            Batch::Floats(x) => self.forward(exec, pass, x, y),
+            Batch::Bytes(_) => panic!("{} cannot be a network's first layer: it takes no bytes", self.kind()),
+        }
+    }
+
+    /// [`Layer::backward_and_update`] of a network's first layer, whose dX nobody needs.
+    ///
+    /// # Errors
+    /// If a shape is not the layer's.
+    ///
+    /// # Panics
+    /// If the batch is bytes, and the layer is no first layer.
+    fn backward_first_and_update(
+        &mut self,
+        exec: Exec,
+        x: Batch<'_>,
+        y: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        updates: &mut dyn Updates,
+    ) -> Result<(), ShapeError> {
+        match x {
+            Batch::Floats(x) => self.backward_and_update(exec, x, y, dy, None, 0, updates),
+            Batch::Bytes(_) => panic!("{} cannot be a network's first layer: it takes no bytes", self.kind()),
+        }
     }
 
     /// Whether Y comes out of a ReLU, the last thing this layer does.

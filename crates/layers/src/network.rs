@@ -11,7 +11,7 @@ use crate::affine::Affine;
 use crate::batch_norm::{BatchNorm, BatchNormForm};
 use crate::dropout::{Dropout, DropoutForm};
 use crate::init::Init;
-use crate::layer::{Layer, Parameter, Pass, Statistic, Updates, expect_shape};
+use crate::layer::{Batch, Layer, Parameter, Pass, Statistic, Updates, expect_shape};
 use crate::softmax_loss::SoftmaxLoss;
 use crate::{Activation, Stream, stream};
 use tensor::profile::part;
@@ -142,13 +142,29 @@ impl Network {
     /// # Errors
     /// If the batch is empty, larger than reserved, or has another width.
     pub fn forward(&mut self, exec: Exec, pass: Pass, x: View<'_, f32, 2>) -> Result<View<'_, f32, 2>, ShapeError> {
-        let rows = x.rows();
+        self.forward_batch(exec, pass, Batch::Floats(x))
+    }
+
+    /// [`Network::forward`] of any kind of batch.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_batch(
+        &mut self,
+        exec: Exec,
+        pass: Pass,
+        x: Batch<'_>,
+    ) -> Result<View<'_, f32, 2>, ShapeError> {
+        let rows = x.shape()[0];
         expect_shape("network", "the batch", x.shape(), [rows.clamp(1, self.batch), self.architecture.inputs])?;
         self.rows = rows;
         for (i, layer) in self.layers.iter_mut().enumerate() {
             let (before, after) = self.activations.split_at_mut(i);
-            let input = before.last().map_or(x, |input| input.head(rows));
-            part("forward", i, || layer.forward(exec, pass, input, after[0].head_mut(rows)))?;
+            let y = after[0].head_mut(rows);
+            part("forward", i, || match before.last() {
+                None => layer.forward_first(exec, pass, x, y),
+                Some(input) => layer.forward(exec, pass, input.head(rows), y),
+            })?;
         }
         Ok(self.activations[self.layers.len() - 1].head(rows))
     }
@@ -165,7 +181,7 @@ impl Network {
         x: View<'_, f32, 2>,
         labels: &[u8],
     ) -> Result<f32, ShapeError> {
-        self.train(exec, step, x, labels, None)
+        self.train(exec, step, Batch::Floats(x), labels, None)
     }
 
     /// One training step: [`Network::loss_and_gradients`], after which the parameters are moved by `updates`. Faster than one after the
@@ -177,7 +193,7 @@ impl Network {
         &mut self,
         exec: Exec,
         step: u64,
-        x: View<'_, f32, 2>,
+        x: Batch<'_>,
         labels: &[u8],
         updates: &mut dyn Updates,
     ) -> Result<f32, ShapeError> {
@@ -188,12 +204,12 @@ impl Network {
         &mut self,
         exec: Exec,
         step: u64,
-        x: View<'_, f32, 2>,
+        x: Batch<'_>,
         labels: &[u8],
         mut updates: Option<&mut dyn Updates>,
     ) -> Result<f32, ShapeError> {
-        self.forward(exec, Pass::Training { step }, x)?;
-        let rows = x.rows();
+        self.forward_batch(exec, Pass::Training { step }, x)?;
+        let rows = x.shape()[0];
         let [mut dy_buffer, mut dx_buffer] = self.gradients.each_mut().map(Vec::as_mut_slice);
         let last = self.layers.len() - 1;
         let classes = self.architecture.classes;
@@ -206,16 +222,20 @@ impl Network {
         for (i, layer) in self.layers.iter_mut().enumerate().rev() {
             let y = self.activations[i].head(rows);
             let dy = View::new(dy_buffer, y.shape())?;
-            let (x, dx) = match i.checked_sub(1) {
-                None => (x, None),
-                Some(before) => {
-                    let input = self.activations[before].head(rows);
-                    (input, Some(ViewMut::new(dx_buffer, input.shape())?))
+            part("backward", i, || {
+                let Some(before) = i.checked_sub(1) else {
+                    return match (&mut updates, x) {
+                        (None, Batch::Floats(x)) => layer.backward(exec, x, y, dy, None),
+                        (None, Batch::Bytes(_)) => panic!("gradients are kept for a batch of floats only"),
+                        (Some(updates), x) => layer.backward_first_and_update(exec, x, y, dy, *updates),
+                    };
+                };
+                let x = self.activations[before].head(rows);
+                let dx = Some(ViewMut::new(dx_buffer, x.shape())?);
+                match &mut updates {
+                    None => layer.backward(exec, x, y, dy, dx),
+                    Some(updates) => layer.backward_and_update(exec, x, y, dy, dx, self.first[i], *updates),
                 }
-            };
-            part("backward", i, || match &mut updates {
-                None => layer.backward(exec, x, y, dy, dx),
-                Some(updates) => layer.backward_and_update(exec, x, y, dy, dx, self.first[i], *updates),
             })?;
             std::mem::swap(&mut dy_buffer, &mut dx_buffer);
         }

@@ -2,14 +2,13 @@
 
 use crate::config::{Config, Preset};
 use crate::error::Error;
-use layers::{Network, Pass, Role, Stream, Update, UpdateRule, Updates, argmax, stream};
+use layers::{Batch, Network, Pass, Role, Stream, Update, UpdateRule, Updates, argmax, stream};
 use mnist_io::{Dataset, Sampler};
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tensor::profile::{self, Work};
 use tensor::team::session;
-use tensor::vec::{gather_bytes, sum_squares};
-use tensor::{Exec, Tensor, ViewMut};
+use tensor::vec::{ByteRows, sum_squares};
+use tensor::Exec;
 
 /// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches.
 const EVALUATION_BATCH: usize = 250;
@@ -28,8 +27,8 @@ pub struct Trainer {
     network: Network,
     optimizer: Optimizer,
     sampler: Sampler<Xoshiro256PlusPlus>,
-    /// The batch: B×inputs, and its labels.
-    x: Tensor<f32, 2>,
+    /// The batch: which samples, and their labels.
+    indices: Vec<usize>,
     labels: Vec<u8>,
     steps: u64,
 }
@@ -46,9 +45,8 @@ impl Trainer {
         let lengths = network.parameter_lengths();
         let optimizer = Optimizer::new(config.rule, config.preset.optimizer_form(), config.learning_rate, &lengths);
         let sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
-        let x = Tensor::zeros([config.batch, data.width()]);
-        let labels = vec![0; config.batch];
-        Ok(Self { config, exec, data, network, optimizer, sampler, x, labels, steps: 0 })
+        let (indices, labels) = (vec![0; config.batch], vec![0; config.batch]);
+        Ok(Self { config, exec, data, network, optimizer, sampler, indices, labels, steps: 0 })
     }
 
     /// The settings of the run.
@@ -84,17 +82,15 @@ impl Trainer {
         let epoch = self.steps / self.config.steps_per_epoch(self.data.len());
         self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
         let exec = self.exec;
-        let indices = self.sampler.next_batch();
-        // A byte is read and a float written.
-        let bytes = (5 * self.x.len()) as u64;
-        profile::kernel("gather", Work { flops: 0, bytes, touched: bytes + self.data.pixels().len() as u64 }, || {
-            gather(exec, &self.data, indices, self.x.view_mut(), &mut self.labels);
-        });
+        self.indices.copy_from_slice(self.sampler.next_batch());
+        for (label, &index) in self.labels.iter_mut().zip(&self.indices) {
+            *label = self.data.labels()[index];
+        }
         let penalty = self.penalty();
         self.optimizer.begin_step();
         let mut updates = Decayed { optimizer: &mut self.optimizer, config: &self.config, step: None };
-        let loss =
-            self.network.loss_and_update(exec, self.steps, self.x.view(), &self.labels, &mut updates)?;
+        let x = batch(&self.data, &self.indices);
+        let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &mut updates)?;
         self.steps += 1;
         Ok(f64::from(loss) + penalty)
     }
@@ -105,7 +101,7 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit the network.
     pub fn loss_after(&mut self) -> Result<f64, Error> {
-        self.network.forward(self.exec, Pass::Inference, self.x.view())?;
+        self.network.forward_batch(self.exec, Pass::Inference, batch(&self.data, &self.indices))?;
         let loss = self.network.loss(self.exec, &self.labels)?;
         Ok(f64::from(loss) + self.penalty())
     }
@@ -160,12 +156,9 @@ impl Updates for Decayed<'_> {
     }
 }
 
-/// Images as rows of floats from 0 to 1, and their labels.
-fn gather(exec: Exec, data: &Dataset, indices: &[usize], x: ViewMut<'_, f32, 2>, labels: &mut [u8]) {
-    gather_bytes(exec, data.pixels(), indices, x);
-    for (label, &index) in labels.iter_mut().zip(indices) {
-        *label = data.labels()[index];
-    }
+/// Some samples of a data set.
+fn batch<'a>(data: &'a Dataset, indices: &'a [usize]) -> Batch<'a> {
+    Batch::Bytes(ByteRows::new(data.pixels(), data.width(), indices))
 }
 
 /// The share of `data` that a network gets right, in inference mode. A row of NaN counts as class 0.
@@ -180,18 +173,14 @@ pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64
         });
     }
     let rows = network.batch();
-    let mut x = Tensor::<f32, 2>::zeros([rows, data.width()]);
-    let mut labels = vec![0; rows];
     let mut indices = Vec::with_capacity(rows);
     let mut right = 0_usize;
     for from in (0..data.len()).step_by(rows) {
         indices.clear();
         indices.extend(from..data.len().min(from + rows));
-        let count = indices.len();
-        gather(exec, data, &indices, x.head_mut(count), &mut labels[..count]);
-        let logits = network.forward(exec, Pass::Inference, x.head(count))?;
-        right +=
-            logits.row_iter().zip(&labels).filter(|(logits, label)| argmax(logits) == usize::from(**label)).count();
+        let logits = network.forward_batch(exec, Pass::Inference, batch(data, &indices))?;
+        let labels = &data.labels()[from..];
+        right += logits.row_iter().zip(labels).filter(|(logits, label)| argmax(logits) == usize::from(**label)).count();
     }
     Ok(right as f64 / data.len() as f64)
 }

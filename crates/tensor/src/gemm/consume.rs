@@ -12,11 +12,12 @@
 //!
 //! Each element is the same chain over k, so the bits are those of the stored product.
 
-use super::driver::{self, Piece};
+use super::driver::{self, Piece, Source};
 use super::plan::{self, Blocking, Plan, Product};
 use crate::array::{ShapeError, Tensor, View};
 use crate::exec::Exec;
-use crate::gemm::Gemm;
+use super::{Gemm, check_inner, mismatch};
+use crate::vec::ByteRows;
 
 /// Steps of k up to which the product is handed over; a longer one is stored after all, in a buffer of the call.
 const LONGEST: usize = 2048;
@@ -74,21 +75,36 @@ pub fn consume<const S: usize>(
     exec: Exec,
     a: View<'_, f32, 2>,
     b: View<'_, f32, 2>,
+    targets: [&mut [f32]; S],
+    f: &(impl Fn(Exec, &[f32], [&mut [f32]; S]) + Sync),
+) -> Result<(), ShapeError> {
+    consume_source(exec, Source::Floats(a), b, targets, f)
+}
+
+/// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. 48 columns of X at a time are
+/// converted, in L1, by the thread that multiplies them.
+///
+/// # Errors
+/// As [`consume`].
+pub fn consume_bytes<const S: usize>(
+    exec: Exec,
+    x: ByteRows<'_>,
+    b: View<'_, f32, 2>,
+    targets: [&mut [f32]; S],
+    f: &(impl Fn(Exec, &[f32], [&mut [f32]; S]) + Sync),
+) -> Result<(), ShapeError> {
+    consume_source(exec, Source::BytesTransposed(x), b, targets, f)
+}
+
+fn consume_source<const S: usize>(
+    exec: Exec,
+    a: Source<'_>,
+    b: View<'_, f32, 2>,
     mut targets: [&mut [f32]; S],
     f: &(impl Fn(Exec, &[f32], [&mut [f32]; S]) + Sync),
 ) -> Result<(), ShapeError> {
     let ([m, k], n) = (a.shape(), b.cols());
-    let mismatch = |left_name, left: &[usize], right_name, right: &[usize], rule| ShapeError::Mismatch {
-        what: "matrix product",
-        left_name,
-        left: left.to_vec(),
-        right_name,
-        right: right.to_vec(),
-        rule,
-    };
-    if k != b.rows() {
-        return Err(mismatch("A", &a.shape(), "B", &b.shape(), "columns of A must equal rows of B"));
-    }
+    check_inner(a.shape(), b.shape())?;
     if let Some(target) = targets.iter().find(|target| !target.is_empty() && target.len() != m * n) {
         return Err(mismatch("A·B", &[m, n], "a target", &[target.len()], "it must have as many elements, or none"));
     }
@@ -98,6 +114,19 @@ pub fn consume<const S: usize>(
     let exec_of_f = exec.one_thread();
     if k > LONGEST {
         let mut c = Tensor::zeros([m, n]);
+        let gathered = match a {
+            Source::Floats(_) => Tensor::zeros([0, 0]),
+            Source::Bytes(x) | Source::BytesTransposed(x) => {
+                let mut gathered = Tensor::zeros(x.shape());
+                x.gather(exec, gathered.view_mut());
+                gathered
+            }
+        };
+        let a = match a {
+            Source::Floats(a) => a,
+            Source::Bytes(_) => gathered.view(),
+            Source::BytesTransposed(_) => gathered.view().t(),
+        };
         Gemm::new(a, b, c.view_mut()).run(exec)?;
         f(exec_of_f, c.as_slice(), targets);
         return Ok(());
@@ -115,7 +144,9 @@ pub fn consume<const S: usize>(
             f(exec_of_f, values, unsafe { targets.pieces(row * n + columns.start..row * n + columns.end) });
         }
     };
-    let product = Product { shape: [m, k, n], a_strides: a.strides(), b_strides: b.strides(), storing: true };
+    let bytes = !matches!(a, Source::Floats(_));
+    let product =
+        Product { shape: [m, k, n], a_strides: a.strides(), bytes, b_strides: b.strides(), storing: true };
     // All of k is one block.
     let blocking = Blocking::default();
     let blocking = Blocking { kc: blocking.kc.max(k), nc: (blocking.kc * blocking.nc / blocking.kc.max(k)).max(64), ..blocking };

@@ -34,15 +34,16 @@
 //! An element's chain is the same, so are its bits. It gained 6 to 9 % at n = 100, and 30 to 75 % at n = 10, where all columns
 //! are over. (For a row-major A one would have to transpose it first, which costs as much as it saves.)
 
-use super::microkernel::{Finish, Tile};
+use super::microkernel::{ASK_EVERY, Finish, Tile};
 use super::pack::{self, Pack, PackPanel, PackRows, PackTiles};
 use super::plan::{Plan, Split};
 use super::table::{self, Kernel, Row};
-use super::{Epilogue, Gemm, HALF_LANES};
-use crate::array::{AlignedBuf, View};
+use super::{Epilogue, HALF_LANES};
+use crate::array::{AlignedBuf, View, ViewMut};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 use crate::team::{chunk, parallel, share};
+use crate::vec::ByteRows;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -54,10 +55,46 @@ thread_local! {
     static PACKED_ROWS: Cell<AlignedBuf<f32>> = Cell::default();
     /// The same for a piece of C that is handed over.
     static PIECE: Cell<AlignedBuf<f32>> = Cell::default();
+    /// The same for rows of A that are converted from bytes.
+    static CONVERTED: Cell<AlignedBuf<f32>> = Cell::default();
+}
+
+/// Where A comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A matrix.
+    Floats(View<'a, f32, 2>),
+    /// Rows of bytes: A is B×I.
+    Bytes(ByteRows<'a>),
+    /// The transpose of rows of bytes: A is I×B.
+    BytesTransposed(ByteRows<'a>),
+}
+
+impl Source<'_> {
+    /// m and k.
+    pub fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Floats(a) => a.shape(),
+            Self::Bytes(a) => a.shape(),
+            Self::BytesTransposed(a) => [a.shape()[1], a.shape()[0]],
+        }
+    }
+
+    /// The strides of A, of a piece of it if it comes from bytes.
+    pub fn strides(&self) -> [usize; 2] {
+        match self {
+            Self::Floats(a) => a.strides(),
+            Self::Bytes(a) => [a.shape()[1], 1],
+            Self::BytesTransposed(_) => [1, CONVERTED_COLUMNS],
+        }
+    }
 }
 
 /// The operands as pointers, for all threads.
-struct Operands {
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    /// Where A comes from; what follows is A if it is floats, else that of a piece, once it is converted.
+    source: Source<'a>,
     a: *const f32,
     a_strides: [usize; 2],
     /// Floats readable from `a` on.
@@ -76,7 +113,7 @@ struct Operands {
 }
 
 // SAFETY: A, B and what the epilogue reads are only read; the threads write disjoint rows or columns of C.
-unsafe impl Sync for Operands {}
+unsafe impl Sync for Operands<'_> {}
 
 /// A pointer to the packing buffer that threads may share; they write disjoint panels, and read after all have written.
 #[derive(Clone, Copy)]
@@ -95,54 +132,87 @@ pub(super) struct Piece<'a> {
 /// Takes the pieces of C, each element once, on whichever thread computed it.
 pub(super) type Consumer<'a> = &'a (dyn Fn(Piece<'_>) + Sync);
 
-/// Runs a product whose shapes were checked: m, n > 0, α = 1, and the columns of C adjacent.
-pub(super) fn run(exec: Exec, plan: &Plan, mut gemm: Gemm<'_>) {
-    let [_, _, n] = plan.shape;
-    assert!(gemm.alpha == 1.0 && (gemm.c.strides()[1] == 1 || n == 1), "the caller prepares α and the strides of C");
-    let (finish, with, with_row) = match gemm.epilogue {
+/// Runs a product whose shapes were checked: m, n > 0, and the columns of C adjacent.
+pub(super) fn run(
+    exec: Exec,
+    plan: &Plan,
+    a: Source<'_>,
+    b: View<'_, f32, 2>,
+    beta: f32,
+    mut c: ViewMut<'_, f32, 2>,
+    epilogue: Epilogue<'_>,
+) {
+    let [m, _, n] = plan.shape;
+    assert!(c.shape() == [m, n] && (c.strides()[1] == 1 || n == 1), "the caller prepares the strides of C");
+    let (finish, with, with_row) = match epilogue {
         Epilogue::None => (Finish::Store, std::ptr::null(), 0),
         Epilogue::Bias(bias) => (Finish::Bias, bias.as_ptr(), 0),
         Epilogue::BiasRelu(bias) => (Finish::BiasRelu, bias.as_ptr(), 0),
         Epilogue::Gate(gate) => (Finish::Gate, gate.data().as_ptr(), gate.strides()[0]),
     };
-    let operands = Operands {
-        a: gemm.a.data().as_ptr(),
-        a_strides: gemm.a.strides(),
-        a_len: gemm.a.data().len(),
-        b: gemm.b.data().as_ptr(),
-        b_strides: gemm.b.strides(),
-        b_len: gemm.b.data().len(),
-        c_row: gemm.c.strides()[0],
-        c: gemm.c.data_mut().as_mut_ptr(),
-        beta: gemm.beta,
-        finish,
-        with,
-        with_row,
-    };
-    split(exec, plan, &operands, None);
+    let (c_row, c) = (c.strides()[0], c.data_mut().as_mut_ptr());
+    split(exec, plan, &Operands { c, c_row, beta, finish, with, with_row, ..Operands::new(a, b) }, None);
 }
 
 /// Runs a product A·B whose shapes were checked, with m, n > 0, and hands it over; k is one block.
-pub(super) fn consume(exec: Exec, plan: &Plan, a: View<'_, f32, 2>, b: View<'_, f32, 2>, consumer: Consumer<'_>) {
+pub(super) fn consume(exec: Exec, plan: &Plan, a: Source<'_>, b: View<'_, f32, 2>, consumer: Consumer<'_>) {
     assert!(plan.shape[1] <= plan.kc, "a piece is handed over when its chains are at their ends");
-    let operands = Operands {
-        a: a.data().as_ptr(),
-        a_strides: a.strides(),
-        a_len: a.data().len(),
-        b: b.data().as_ptr(),
-        b_strides: b.strides(),
-        b_len: b.data().len(),
-        c: std::ptr::null_mut(),
-        c_row: 0,
-        beta: 0.0,
-        finish: Finish::Store,
-        with: std::ptr::null(),
-        with_row: 0,
-    };
-    split(exec, plan, &operands, Some(consumer));
+    split(exec, plan, &Operands::new(a, b), Some(consumer));
 }
 
-fn split(exec: Exec, plan: &Plan, operands: &Operands, consumer: Option<Consumer<'_>>) {
+impl<'a> Operands<'a> {
+    /// A·B, without a C yet.
+    fn new(source: Source<'a>, b: View<'_, f32, 2>) -> Self {
+        let (a, a_len) = match source {
+            Source::Floats(a) => (a.data().as_ptr(), a.data().len()),
+            Source::Bytes(_) | Source::BytesTransposed(_) => (std::ptr::null(), 0),
+        };
+        Self {
+            source,
+            a,
+            a_strides: source.strides(),
+            a_len,
+            b: b.data().as_ptr(),
+            b_strides: b.strides(),
+            b_len: b.data().len(),
+            c: std::ptr::null_mut(),
+            c_row: 0,
+            beta: 0.0,
+            finish: Finish::Store,
+            with: std::ptr::null(),
+            with_row: 0,
+        }
+    }
+
+    /// These operands with `rows` of A, its steps `steps`, converted from bytes into `to`.
+    fn converted(self, exec: Exec, rows: Range<usize>, steps: Range<usize>, to: &mut AlignedBuf<f32>) -> Self {
+        let stride = match self.source {
+            Source::Floats(_) => return self,
+            Source::Bytes(_) => steps.len(),
+            Source::BytesTransposed(_) => CONVERTED_COLUMNS,
+        };
+        let (needed, [first, start]) = (stride * rows.len().max(steps.len()), [rows.start, steps.start]);
+        if to.len() < needed {
+            *to = AlignedBuf::zeroed(needed);
+        }
+        // A[rows.start, steps.start] is the buffer's first element; the others follow with these strides.
+        let a_strides = match self.source {
+            Source::Bytes(bytes) => {
+                bytes.block(exec, rows, steps, to, stride);
+                [stride, 1]
+            }
+            Source::BytesTransposed(bytes) => {
+                bytes.block(exec, steps, rows, to, stride);
+                [1, stride]
+            }
+            Source::Floats(_) => unreachable!("it has returned"),
+        };
+        let before = first * a_strides[0] + start * a_strides[1];
+        Self { a: to.as_ptr().wrapping_sub(before), a_strides, a_len: before + needed, ..self }
+    }
+}
+
+fn split(exec: Exec, plan: &Plan, operands: &Operands<'_>, consumer: Option<Consumer<'_>>) {
     let [m, _, n] = plan.shape;
     match plan.split {
         Split::Serial => band(exec, plan, operands, [0..m, 0..n], 1, 1, consumer),
@@ -161,7 +231,7 @@ fn split(exec: Exec, plan: &Plan, operands: &Operands, consumer: Option<Consumer
 fn band(
     exec: Exec,
     plan: &Plan,
-    operands: &Operands,
+    operands: &Operands<'_>,
     [rows, columns]: [Range<usize>; 2],
     threads: usize,
     chunks: usize,
@@ -212,20 +282,9 @@ fn band(
             }
             parallel(threads, chunks, &|at| {
                 let within = chunk(rows.len(), unit, at, threads, chunks);
-                let rows = rows.start + within.start..rows.start + within.end;
-                let Some(consumer) = consumer else {
-                    block.multiply(exec, rows.clone());
-                    turned.turned(exec, rows);
-                    return;
-                };
-                let mut kept = PIECE.take();
-                let mut from = rows.start;
-                while from < rows.end {
-                    let piece = from..rows.end.min(from + PIECE_ROWS);
-                    hand_over(exec, &block, &turned, piece, &mut kept, consumer);
-                    from += PIECE_ROWS;
-                }
-                PIECE.set(kept);
+                let chunk = rows.start + within.start..rows.start + within.end;
+                let copies = plan.copies && chunk.start == rows.start;
+                pieces(exec, &block, &turned, chunk, copies, consumer);
             });
             pc = block.steps.end;
             if pc >= k {
@@ -238,37 +297,132 @@ fn band(
     }
 }
 
-/// Rows of a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
+/// Most rows of C in a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
 const PIECE_ROWS: usize = 48;
 
-/// Computes some rows of C in a buffer of this thread, and hands them over. `turned` are the columns behind `block`'s.
-fn hand_over(
+/// Most rows of bytes that are converted at a time: two tiles of six. 784 steps of them are 37 KB.
+const CONVERTED_ROWS: usize = 36;
+
+/// Most columns of bytes that are converted at a time. 128 steps of them are 106 KB, in L2; a row of bytes is found four times and not seventeen,
+/// which took as long as converting it.
+const CONVERTED_COLUMNS: usize = 208;
+
+/// Cache lines that tiles ask for while they multiply: those of the twelve rows of bytes after theirs, for 784 columns. What is more
+/// comes when it is needed.
+struct Ask {
+    lines: [*const f32; ASK_LINES],
+    count: usize,
+    next: Cell<usize>,
+}
+
+const ASK_LINES: usize = 576;
+
+
+impl Ask {
+    /// No lines.
+    const fn nothing() -> Self {
+        Self { lines: [std::ptr::null(); ASK_LINES], count: 0, next: Cell::new(0) }
+    }
+
+    /// Notes some columns of some rows of bytes.
+    fn fill(&mut self, bytes: ByteRows<'_>, rows: Range<usize>, columns: Range<usize>) {
+        self.count = bytes.lines(rows, columns, &mut self.lines);
+        self.next.set(0);
+    }
+
+    /// The addresses that the next tile reads, with so many steps of k; null if all are asked for.
+    fn take(&self, steps: usize) -> *const *const f32 {
+        let (from, reads) = (self.next.get(), steps / ASK_EVERY);
+        if from >= self.count || from + reads > ASK_LINES {
+            return std::ptr::null();
+        }
+        self.next.set(from + reads);
+        self.lines[from..].as_ptr()
+    }
+}
+
+/// Computes some rows of C: all at once, or, where A is converted or C is handed over, piece by piece. `turned` are the columns behind `block`'s;
+/// with `copies` the block's B is packed by the first tile.
+fn pieces(
     exec: Exec,
     block: &Block<'_>,
     turned: &Block<'_>,
     rows: Range<usize>,
-    kept: &mut AlignedBuf<f32>,
-    consumer: Consumer<'_>,
+    copies: bool,
+    consumer: Option<Consumer<'_>>,
 ) {
     let end = if turned.columns.is_empty() { block.columns.end } else { turned.columns.end };
     let columns = block.columns.start..end;
     if rows.is_empty() || columns.is_empty() {
         return;
     }
-    let c_row = columns.len();
-    if kept.len() < PIECE_ROWS * c_row {
-        *kept = AlignedBuf::zeroed(PIECE_ROWS * c_row);
+    let operands = block.operands;
+    let (converted_at_once, handed_at_once) = match (operands.source, consumer) {
+        (Source::Floats(_), None) => {
+            block.multiply(exec, rows.clone(), copies, &Ask::nothing());
+            return turned.turned(exec, rows);
+        }
+        (Source::Floats(_), Some(_)) => (usize::MAX, PIECE_ROWS),
+        (Source::Bytes(_), None) => (CONVERTED_ROWS, usize::MAX),
+        (Source::Bytes(_), Some(_)) => (CONVERTED_ROWS, PIECE_ROWS),
+        (Source::BytesTransposed(_), None) => (CONVERTED_COLUMNS, usize::MAX),
+        (Source::BytesTransposed(_), Some(_)) => (CONVERTED_COLUMNS, PIECE_ROWS),
+    };
+    let (mut converted, mut kept) = (CONVERTED.take(), PIECE.take());
+    let mut ask = Ask::nothing();
+    let unit = if turned.columns.is_empty() { 1 } else { LANES };
+    let mut copies = copies;
+    let groups = Cut::new(rows, unit, converted_at_once);
+    for at in 0..groups.count {
+        if let Source::Bytes(bytes) = operands.source {
+            ask.fill(bytes, groups.piece(at + 1), block.steps.clone());
+        }
+        let operands = operands.converted(exec, groups.piece(at), block.steps.clone(), &mut converted);
+        let pieces = Cut::new(groups.piece(at), unit, handed_at_once);
+        for rows in (0..pieces.count).map(|at| pieces.piece(at)) {
+            let mut operands = operands;
+            let size = rows.len() * columns.len();
+            if consumer.is_some() {
+                if kept.len() < size {
+                    kept = AlignedBuf::zeroed(PIECE_ROWS * columns.len());
+                }
+                // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No tile writes
+                // beyond C's rows and columns, so none leaves the buffer.
+                operands.c_row = columns.len();
+                operands.c = kept.as_mut_ptr().wrapping_sub(rows.start * columns.len() + columns.start);
+            }
+            block.with(&operands).multiply(exec, rows.clone(), copies, &ask);
+            turned.with(&operands).turned(exec, rows.clone());
+            copies = false;
+            if let Some(consumer) = consumer {
+                consumer(Piece { values: &kept[..size], rows, columns: columns.clone() });
+            }
+        }
     }
-    // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No tile writes beyond C's rows
-    // and columns, so none leaves the buffer.
-    assert!(rows.len() * c_row <= kept.len());
-    let c = kept.as_mut_ptr().wrapping_sub(rows.start * c_row + columns.start);
-    let operands = Operands { c, c_row, ..*block.operands };
-    Block { operands: &operands, columns: block.columns.clone(), steps: block.steps.clone(), ..*block }
-        .multiply(exec, rows.clone());
-    Block { operands: &operands, columns: turned.columns.clone(), steps: turned.steps.clone(), ..*turned }
-        .turned(exec, rows.clone());
-    consumer(Piece { values: &kept[..rows.len() * c_row], rows, columns });
+    CONVERTED.set(converted);
+    PIECE.set(kept);
+}
+
+/// Rows cut into even pieces, of no more than so many.
+struct Cut {
+    rows: Range<usize>,
+    unit: usize,
+    count: usize,
+}
+
+impl Cut {
+    fn new(rows: Range<usize>, unit: usize, most: usize) -> Self {
+        Self { count: rows.len().div_ceil(most), rows, unit }
+    }
+
+    /// Piece `at`; past the last, no rows.
+    fn piece(&self, at: usize) -> Range<usize> {
+        if at >= self.count {
+            return self.rows.end..self.rows.end;
+        }
+        let within = share(self.rows.len(), self.unit, at, self.count);
+        self.rows.start + within.start..self.rows.start + within.end
+    }
 }
 
 /// Rows of Cᵀ computed at a time by [`Block::turned`], and floats on the stack for them.
@@ -315,7 +469,7 @@ const GROUP: usize = 8;
 
 /// One block of B: some columns, some steps of k.
 struct Block<'a> {
-    operands: &'a Operands,
+    operands: &'a Operands<'a>,
     plan: &'a Plan,
     row: &'static Row,
     columns: Range<usize>,
@@ -328,6 +482,11 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
+    /// The same columns and steps of other operands.
+    fn with<'b>(&'b self, operands: &'b Operands<'b>) -> Block<'b> {
+        Block { operands, columns: self.columns.clone(), steps: self.steps.clone(), ..*self }
+    }
+
     /// The panels: first column, counted from the block's, and width in half vectors. Their whole vectors differ by at most one;
     /// the last panel has the odd half.
     fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
@@ -363,9 +522,9 @@ impl Block<'_> {
         exec.run(op);
     }
 
-    /// Multiplies `rows` of A with the block. With [`Plan::copies`] the block is not packed yet: the first tile of rows reads it in
+    /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads it in
     /// place, and packs it as it goes.
-    fn multiply(&self, exec: Exec, rows: Range<usize>) {
+    fn multiply(&self, exec: Exec, rows: Range<usize>, copies: bool, ask: &Ask) {
         if rows.is_empty() || self.columns.is_empty() {
             return;
         }
@@ -391,7 +550,7 @@ impl Block<'_> {
             }
             for tile in 0..tiles {
                 let rows = from_row(tile)..from_row(tile + 1);
-                let copies = self.plan.copies && tile == 0;
+                let copies = copies && tile == 0;
                 let group = tile / GROUP * GROUP;
                 if self.plan.packs_a && tile == group {
                     let mut starts = [0; GROUP + 1];
@@ -403,6 +562,7 @@ impl Block<'_> {
                 }
                 for panel in 0..count {
                     let mut panel = self.panel(from + panel * HALF_LANES * halves, halves, copies);
+                    panel.tile.ask = ask.take(self.steps.len());
                     if self.plan.packs_a {
                         let a = packed_rows.as_ptr().wrapping_add((rows.start - from_row(group)) * self.steps.len());
                         // Row 0 of C stands for row 0 of A; the packed ones begin with the tile's first.
@@ -461,7 +621,7 @@ impl Block<'_> {
                 ..*o
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
-            block.multiply(exec, 0..self.columns.len());
+            block.multiply(exec, 0..self.columns.len(), false, &Ask::nothing());
             exec.run(Turn {
                 tile: &tile,
                 rows: chunk.len(),
@@ -490,6 +650,7 @@ impl Block<'_> {
             b: o.b,
             b_step: o.b_strides[0],
             copy: std::ptr::null_mut(),
+            ask: std::ptr::null(),
             c: o.c.wrapping_add(j),
             c_row: o.c_row,
             tail: columns - before,

@@ -52,6 +52,10 @@ const STEPS_AHEAD: usize = 8;
 /// The same for a row that comes from beyond L2, and is copied.
 const COPIED_AHEAD: usize = 10;
 
+/// Steps of k for each of [`Tile::ask`]'s addresses. A core waits for a dozen lines at a time and no more, so they must not be asked for all at
+/// once; 16 steps of a 6×64 tile are 50 ns.
+pub(super) const ASK_EVERY: usize = 16;
+
 /// What to do with the accumulators at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
@@ -84,6 +88,8 @@ pub(super) struct Tile {
     pub c_row: usize,
     /// Where the rows of B are copied as they are read, or null: k rows of the tile's width.
     pub copy: *mut f32,
+    /// Addresses to ask for while k runs, or null: one for each [`ASK_EVERY`] steps, as many as fit.
+    pub ask: *const *const f32,
     /// Whether this panel of B is too large for L1, and has to be asked for ahead.
     pub far: bool,
     /// Columns in the last vector, 1 to 16, or in the half vector, 1 to 8.
@@ -207,6 +213,7 @@ unsafe fn whole_steps<
     const UNROLL: usize,
     const AHEAD: usize,
     const COPY: bool,
+    const ASK: bool,
 >(
     isa: I,
     t: &Tile,
@@ -216,8 +223,21 @@ unsafe fn whole_steps<
 ) {
     let (mut a, mut b, mut copy) = (t.a, t.b, t.copy);
     let mut left = t.whole;
+    let mut ask = t.ask;
     // SAFETY: as promised. The last step leaves the operands; the pointers may, their targets are not read.
     unsafe {
+        while ASK && left >= ASK_EVERY {
+            isa.prefetch(*ask);
+            ask = ask.add(1);
+            for _ in 0..ASK_EVERY {
+                let row = load_whole::<I, NV, HALF>(isa, b);
+                prefetch_row::<I, NV, HALF>(isa, b.wrapping_add(AHEAD * t.b_step));
+                step::<I, MR, NV, HALF>(isa, acc, a, a_row, row);
+                a = a.wrapping_add(a_step);
+                b = b.wrapping_add(t.b_step);
+            }
+            left -= ASK_EVERY;
+        }
         while left >= UNROLL {
             for u in 0..UNROLL {
                 let row = load_whole::<I, NV, HALF>(isa, b);
@@ -252,6 +272,7 @@ unsafe fn whole_steps<
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
 /// - `with` is readable at `i·with_row + j` for i < MR, j < cols unless `finish` is `Store`;
+/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses;
 /// - `copy` is null, or writable for k rows of all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
 pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
@@ -276,17 +297,20 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
 
         match (t.a_row, t.a_step) {
             (row, step) if !t.copy.is_null() => {
-                whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true>(isa, t, &mut acc, row, step);
+                whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true, false>(isa, t, &mut acc, row, step);
             }
-            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false>(isa, t, &mut acc, 1, step),
-            (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false>(isa, t, &mut acc, 1, step),
+            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, &mut acc, 1, step),
+            (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, &mut acc, 1, step),
             (row, 1) if NV + usize::from(HALF) == 1 => {
-                whole_steps::<I, MR, NV, HALF, 4, 0, false>(isa, t, &mut acc, row, 1);
+                whole_steps::<I, MR, NV, HALF, 4, 0, false, false>(isa, t, &mut acc, row, 1);
+            }
+            (row, 1) if !t.ask.is_null() => {
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, true>(isa, t, &mut acc, row, 1);
             }
             (row, step) if t.far => {
-                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false>(isa, t, &mut acc, row, step);
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, &mut acc, row, step);
             }
-            (row, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false>(isa, t, &mut acc, row, step),
+            (row, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, &mut acc, row, step),
         }
         for p in t.whole..t.k {
             let row = load_part::<I, NV, HALF>(isa, t.b.add(p * t.b_step), t.tail);

@@ -10,6 +10,7 @@
 //! | `microkernel.rs` | the register tile: MR rows by NV vectors of C, kept in registers over all of k |
 //! | `table.rs` | which tiles each ISA has, one row an ISA |
 //! | `pack.rs` | copying B into panels the tile reads with unit stride |
+//! | `bytes.rs` | a product whose A is rows of bytes, converted as they are needed |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
@@ -26,6 +27,7 @@
 //! (they split m and n, never k). α is rounded into A once. The error of an element is at most (k + 3)·2⁻²⁴ times
 //! the same sum over absolute values.
 
+mod bytes;
 mod consume;
 mod driver;
 pub mod ladder;
@@ -34,7 +36,9 @@ mod pack;
 mod plan;
 mod table;
 
-pub use consume::{consume, consume_pays};
+pub use bytes::multiply_bytes;
+pub use consume::{consume, consume_bytes, consume_pays};
+use driver::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
 pub use crate::team::Workers;
@@ -161,8 +165,9 @@ impl<'a> Gemm<'a> {
         }
         let product = self.product();
         let plan = Plan::new(exec, plan::workers(exec, product.work(), blocking), &product, blocking);
-        driver::run(exec, &plan, self);
-        if plan.split != Split::Serial || (exec.threads() > 1 && product.work() / 2 >= blocking.per_thread) {
+        let Gemm { a, b, beta, c, epilogue, .. } = self;
+        driver::run(exec, &plan, Source::Floats(a), b, beta, c, epilogue);
+        if exec.threads() > 1 && product.work() / 2 >= blocking.per_thread {
             team::finished();
         }
         Ok(())
@@ -177,36 +182,52 @@ impl<'a> Gemm<'a> {
     fn product(&self) -> Product {
         let ([m, k], n) = (self.a.shape(), self.b.cols());
         let storing = self.beta == 0.0 && matches!(self.epilogue, Epilogue::None);
-        Product { shape: [m, k, n], a_strides: self.a.strides(), b_strides: self.b.strides(), storing }
+        Product { shape: [m, k, n], a_strides: self.a.strides(), bytes: false, b_strides: self.b.strides(), storing }
     }
 
     fn check(&self) -> Result<(), ShapeError> {
-        let mismatch = |left_name, left: &[usize], right_name, right: &[usize], rule| ShapeError::Mismatch {
-            what: "matrix product",
-            left_name,
-            left: left.to_vec(),
-            right_name,
-            right: right.to_vec(),
-            rule,
-        };
-        let (a, b, c) = (self.a.shape(), self.b.shape(), self.c.shape());
-        if a[1] != b[0] {
-            return Err(mismatch("A", &a, "B", &b, "columns of A must equal rows of B"));
+        check(self.a.shape(), self.b.shape(), self.c.shape(), self.epilogue)
+    }
+}
+
+fn mismatch(
+    left_name: &'static str,
+    left: &[usize],
+    right_name: &'static str,
+    right: &[usize],
+    rule: &'static str,
+) -> ShapeError {
+    ShapeError::Mismatch {
+        what: "matrix product",
+        left_name,
+        left: left.to_vec(),
+        right_name,
+        right: right.to_vec(),
+        rule,
+    }
+}
+
+/// Whether the shapes of A and B go together.
+fn check_inner(a: [usize; 2], b: [usize; 2]) -> Result<(), ShapeError> {
+    if a[1] == b[0] { Ok(()) } else { Err(mismatch("A", &a, "B", &b, "columns of A must equal rows of B")) }
+}
+
+/// Whether the shapes of A, B and C go together, and what the epilogue reads.
+fn check(a: [usize; 2], b: [usize; 2], c: [usize; 2], epilogue: Epilogue<'_>) -> Result<(), ShapeError> {
+    check_inner(a, b)?;
+    if c != [a[0], b[1]] {
+        return Err(mismatch("A·B", &[a[0], b[1]], "C", &c, "they must be equal"));
+    }
+    match epilogue {
+        Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) if bias.len() != c[1] => {
+            Err(mismatch("C", &c, "the bias", &[bias.len()], "the bias must have one element a column"))
         }
-        if c != [a[0], b[1]] {
-            return Err(mismatch("A·B", &[a[0], b[1]], "C", &c, "they must be equal"));
+        Epilogue::Gate(gate) if gate.shape() != c => {
+            Err(mismatch("C", &c, "the gate", &gate.shape(), "they must be equal"))
         }
-        match self.epilogue {
-            Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) if bias.len() != c[1] => {
-                Err(mismatch("C", &c, "the bias", &[bias.len()], "the bias must have one element a column"))
-            }
-            Epilogue::Gate(gate) if gate.shape() != c => {
-                Err(mismatch("C", &c, "the gate", &gate.shape(), "they must be equal"))
-            }
-            Epilogue::Gate(gate) if gate.strides()[1] != 1 && c[1] > 1 => {
-                Err(mismatch("C", &c, "strides of the gate", &gate.strides(), "its columns must be adjacent"))
-            }
-            _ => Ok(()),
+        Epilogue::Gate(gate) if gate.strides()[1] != 1 && c[1] > 1 => {
+            Err(mismatch("C", &c, "strides of the gate", &gate.strides(), "its columns must be adjacent"))
         }
+        _ => Ok(()),
     }
 }

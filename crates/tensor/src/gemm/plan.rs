@@ -103,6 +103,8 @@ pub(super) struct Product {
     /// m, k, n.
     pub shape: [usize; 3],
     pub a_strides: [usize; 2],
+    /// Whether A is converted from bytes, piece by piece, and need not be packed.
+    pub bytes: bool,
     pub b_strides: [usize; 2],
     /// Whether C is written without being read, and without an epilogue.
     pub storing: bool,
@@ -145,7 +147,7 @@ pub struct Plan {
 impl Plan {
     /// The route of a product.
     pub(super) fn new(exec: Exec, workers: Workers, product: &Product, blocking: &Blocking) -> Self {
-        let &Product { shape, a_strides, b_strides, storing } = product;
+        let &Product { shape, a_strides, bytes: from_bytes, b_strides, storing } = product;
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
         let panel = HALF_LANES * row.max_halves();
@@ -183,7 +185,7 @@ impl Plan {
         } else {
             Split::Rows { threads, chunks }
         };
-        let packs_a = pack && !panels_first && a_strides[0] == 1 && a_strides[1] > 1 && n >= PANELS * panel;
+        let packs_a = !from_bytes && pack && !panels_first && a_strides[0] == 1 && a_strides[1] > 1 && n >= PANELS * panel;
         let copies = pack && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
         let nc = match split {
             Split::Serial | Split::Columns { .. } if pack && panels_first => panel,

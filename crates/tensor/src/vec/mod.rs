@@ -3,10 +3,10 @@
 //! Each file has a *lane* function, generic over the ISA, to be used inside other kernels
 //! (`exp_lanes(isa, x)`), and most a *slice* function that runs it over memory (`exp(exec, x, y)`).
 
+mod bytes;
 mod columns;
 mod cos_sin;
 mod exp;
-mod gather;
 mod ln;
 mod map;
 mod normal;
@@ -17,10 +17,10 @@ mod sigmoid;
 mod sqrt;
 mod tanh;
 
+pub use bytes::ByteRows;
 pub use columns::{Strip, StripMut, load_columns, store_columns};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
-pub use gather::gather_bytes;
 pub use ln::{ln, ln_lanes};
 pub use map::{map_lanes, map2_lanes, scale};
 pub use normal::normal_pairs;

@@ -5,7 +5,7 @@ use super::columns::{Strip, StripMut, strips};
 use crate::array::{View, ViewMut};
 use crate::exec::Exec;
 use crate::isa::{Isa, Op};
-use crate::team::{Workers, parallel, share};
+use crate::team::{Workers, parallel};
 
 /// A kernel that works down strips of columns, each strip for itself: it reads `X` matrices, writes `Y` matrices and `P` numbers a
 /// column.
@@ -111,37 +111,6 @@ impl<K: StripKernel<X, Y, P>, const X: usize, const Y: usize, const P: usize, co
         });
         kernel.run::<I, NV>(isa, (from, columns), x, y, per_column);
     }
-}
-
-/// Calls `f(rows, block)` for blocks of rows of a matrix, an even share for each thread.
-pub(crate) fn for_each_row_block(
-    exec: Exec,
-    mut x: ViewMut<'_, f32, 2>,
-    f: &(impl Fn(std::ops::Range<usize>, ViewMut<'_, f32, 2>) + Sync),
-) {
-    let ([rows, width], strides) = (x.shape(), x.strides());
-    let threads = threads(exec, rows * width);
-    if threads == 1 {
-        f(0..rows, x);
-        return;
-    }
-    // Rows that overlap nothing, one after the other: a block of them is a slice.
-    assert!(strides[0] >= width && (strides[1] == 1 || width <= 1), "rows of adjacent elements, one after the other");
-    let data = x.data_mut();
-    let slices = &Slices([(data.as_mut_ptr(), data.len())]);
-    parallel(threads, threads, &|block| {
-        let block = share(rows, 1, block, threads);
-        if block.is_empty() {
-            return;
-        }
-        let [(start, len)] = slices.0;
-        let (from, end) = (block.start * strides[0], (block.end - 1) * strides[0] + width);
-        assert!(end <= len);
-        // SAFETY: inside the matrix, as just checked; blocks end before the next begins, and each is taken once.
-        let part = unsafe { std::slice::from_raw_parts_mut(start.add(from), end - from) };
-        let view = ViewMut::with_strides(part, [block.len(), width], strides).expect("a block of the matrix");
-        f(block, view);
-    });
 }
 
 /// Elements of a piece of [`for_each_piece`].

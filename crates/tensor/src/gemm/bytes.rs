@@ -1,0 +1,36 @@
+//! A product whose A is a mini-batch of bytes.
+
+use super::driver::{self, Source};
+use super::plan::{self, Blocking, Plan, Product};
+use super::{Epilogue, check};
+use crate::array::{ShapeError, View, ViewMut};
+use crate::exec::Exec;
+use crate::vec::ByteRows;
+
+/// C ← epilogue(A·B), where A is the floats that the bytes stand for: the bits are those of [`Gemm`](super::Gemm) with a gathered A. A is
+/// converted twelve rows at a time, in L1, by the thread that multiplies them.
+///
+/// # Errors
+/// As [`Gemm::run`](super::Gemm::run).
+///
+/// # Panics
+/// If the elements of a row of C are not adjacent.
+pub fn multiply_bytes(
+    exec: Exec,
+    a: ByteRows<'_>,
+    b: View<'_, f32, 2>,
+    c: ViewMut<'_, f32, 2>,
+    epilogue: Epilogue<'_>,
+) -> Result<(), ShapeError> {
+    let ([m, k], n, source) = (a.shape(), b.cols(), Source::Bytes(a));
+    check([m, k], b.shape(), c.shape(), epilogue)?;
+    if m == 0 || n == 0 {
+        return Ok(());
+    }
+    let product =
+        Product { shape: [m, k, n], a_strides: source.strides(), bytes: true, b_strides: b.strides(), storing: false };
+    let blocking = Blocking::default();
+    let workers = plan::workers(exec, product.work(), &blocking);
+    driver::run(exec, &Plan::new(exec, workers, &product, &blocking), source, b, 0.0, c, epilogue);
+    Ok(())
+}
