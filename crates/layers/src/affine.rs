@@ -19,7 +19,7 @@
 
 use crate::activation::Backward;
 use crate::init::Init;
-use crate::layer::{Batch, Layer, Parameter, Pass, Role, Update, Updates, expect_shape};
+use crate::layer::{Batch, Layer, Parameter, Pass, Role, State, UpdateRule, expect_shape};
 use crate::relu::ReluFunction;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tensor::vec::{column_sums, for_each_piece};
@@ -65,78 +65,32 @@ impl Affine {
         Self { relu: true, ..self }
     }
 
-    /// dX of a matrix X, if it is wanted, and then what `gradients` makes of X and dY, with the ReLU's derivative in dY.
-    fn backward_with(
+    /// Checks the shapes, and puts dY with the ReLU's derivative aside, if that is this layer's to apply.
+    fn prepare(
         &mut self,
         exec: Exec,
-        x: Batch<'_>,
+        x: [usize; 2],
         y: View<'_, f32, 2>,
         dy: View<'_, f32, 2>,
-        dx: Option<ViewMut<'_, f32, 2>>,
-        gradients: impl FnOnce(&mut Self, View<'_, f32, 2>) -> Result<(), ShapeError>,
+        dx: Option<[usize; 2]>,
     ) -> Result<(), ShapeError> {
-        let rows = x.shape()[0];
-        expect_shape("affine", "X", x.shape(), [rows, self.weight.shape()[0]])?;
+        let rows = x[0];
+        expect_shape("affine", "X", x, [rows, self.weight.shape()[0]])?;
         expect_shape("affine", "dY", dy.shape(), [rows, self.outputs()])?;
-        if let Some(dx) = &dx {
-            expect_shape("affine", "dX", dx.shape(), x.shape())?;
+        if let Some(dx) = dx {
+            expect_shape("affine", "dX", dx, x)?;
         }
-        if !self.masks() {
-            self.backward_x(exec, x, dy, dx)?;
-            return gradients(self, dy);
-        }
-        expect_shape("affine", "Y", y.shape(), dy.shape())?;
-        self.reserve(rows);
-        // Taken out while the rest of the layer is borrowed; moving a tensor moves a pointer.
-        let mut masked = std::mem::replace(&mut self.masked, Tensor::zeros([0, 0]));
-        kernel("dY where Y > 0", Work::streaming(2 * dy.len(), dy.len(), dy.len()), || {
-            exec.run(Backward::<ReluFunction>::new(y, dy, masked.head_mut(rows)));
-        });
-        let dy = masked.head(rows);
-        let done = self.backward_x(exec, x, dy, dx).and_then(|()| gradients(self, dy));
-        self.masked = masked;
-        done
-    }
-
-    /// db, dW, and the step of both, dW while it is in the cache.
-    fn update(
-        &mut self,
-        exec: Exec,
-        x: Batch<'_>,
-        dy: View<'_, f32, 2>,
-        first: usize,
-        updates: &mut dyn Updates,
-    ) -> Result<(), ShapeError> {
-        let Update { state: [m, v], rule } = updates.of(first, Role::Weight);
-        let weight = self.weight.as_mut_slice();
-        let mut work = Work::gemm([weight.len() / dy.cols().max(1), dy.rows(), dy.cols()]);
-        let slots = [&m, &v].into_iter().filter(|slot| !slot.is_empty()).count();
-        // The state and the weights are read and written. The product's own bytes have the weights once, for the gradient.
-        let moved = (2 * slots + 1) * weight.len();
-        if gemm::consume_pays(weight.len(), 1 + slots) {
-            work.bytes += (moved * size_of::<f32>()) as u64;
-            let step = |exec: Exec, gradient: &[f32], [weight, m, v]: [&mut [f32]; 3]| {
-                rule.apply(exec, weight, gradient, [m, v]);
-            };
-            kernel("dW = Xᵀ·dY, update", work, || match x {
-                Batch::Floats(x) => gemm::consume(exec, x.t(), dy, [weight, m, v], &step),
-                Batch::Bytes(x) => gemm::consume_bytes(exec, x, dy, [weight, m, v], &step),
-            })?;
-        } else {
-            kernel("dW = Xᵀ·dY", work, || weight_gradient(exec, x, dy, &mut self.d_weight))?;
-            let gradient = self.d_weight.as_slice();
-            kernel("update", Work::streaming(moved + weight.len(), weight.len(), 0), || {
-                for_each_piece(exec, [weight, m, v], &|range, [weight, m, v]| {
-                    rule.apply(exec.one_thread(), weight, &gradient[range], [m, v]);
-                });
+        if self.masks() {
+            expect_shape("affine", "Y", y.shape(), dy.shape())?;
+            self.reserve(rows);
+            kernel("dY where Y > 0", Work::streaming(2 * dy.len(), dy.len(), dy.len()), || {
+                exec.run(Backward::<ReluFunction>::new(y, dy, self.masked.head_mut(rows)));
             });
         }
-        self.bias_gradient(exec, dy);
-        let Update { state, rule } = updates.of(first + 1, Role::Bias);
-        rule.apply(exec, self.bias.as_mut_slice(), self.d_bias.as_slice(), state);
         Ok(())
     }
 
+    /// dX = dY·Wᵀ
     fn backward_x(
         &self,
         exec: Exec,
@@ -145,12 +99,15 @@ impl Affine {
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
         let (Some(dx), Batch::Floats(x)) = (dx, x) else { return Ok(()) };
+        let dy = if self.masks() { self.masked.head(x.rows()) } else { dy };
         let epilogue = if self.gates_dx { Epilogue::Gate(x) } else { Epilogue::None };
         let work = Work::gemm([x.rows(), self.outputs(), x.cols()]);
         kernel("dX = dY·Wᵀ", work, || Gemm::new(dy, self.weight.view().t(), dx).epilogue(epilogue).run(exec))
     }
 
+    /// db = Σ dY
     fn bias_gradient(&mut self, exec: Exec, dy: View<'_, f32, 2>) {
+        let dy = if self.masks() { self.masked.head(dy.rows()) } else { dy };
         let work = Work::streaming(dy.len(), dy.cols(), dy.len());
         kernel("db = Σ dY", work, || column_sums(exec, dy, self.d_bias.as_mut_slice()));
     }
@@ -163,21 +120,6 @@ impl Affine {
     /// Whether the ReLU's derivative is this layer's to apply.
     fn masks(&self) -> bool {
         self.relu && !self.dy_is_gated
-    }
-}
-
-/// dW ← Xᵀ·dY
-fn weight_gradient(
-    exec: Exec,
-    x: Batch<'_>,
-    dy: View<'_, f32, 2>,
-    d_weight: &mut Tensor<f32, 2>,
-) -> Result<(), ShapeError> {
-    match x {
-        Batch::Floats(x) => Gemm::new(x.t(), dy, d_weight.view_mut()).run(exec),
-        Batch::Bytes(x) => gemm::consume_bytes(exec, x, dy, [d_weight.as_mut_slice()], &|_, gradient, [d_weight]| {
-            d_weight.copy_from_slice(gradient);
-        }),
     }
 }
 
@@ -224,26 +166,70 @@ impl Layer for Affine {
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
-        self.backward_with(exec, Batch::Floats(x), y, dy, dx, |layer, dy| {
-            let work = Work::gemm([x.cols(), x.rows(), dy.cols()]);
-            kernel("dW = Xᵀ·dY", work, || weight_gradient(exec, Batch::Floats(x), dy, &mut layer.d_weight))?;
-            layer.bias_gradient(exec, dy);
-            Ok(())
-        })
+        self.prepare(exec, x.shape(), y, dy, dx.as_ref().map(ViewMut::shape))?;
+        self.backward_x(exec, Batch::Floats(x), dy, dx)?;
+        let gradient = if self.masks() { self.masked.head(x.rows()) } else { dy };
+        let work = Work::gemm([x.cols(), x.rows(), dy.cols()]);
+        kernel("dW = Xᵀ·dY", work, || Gemm::new(x.t(), gradient, self.d_weight.view_mut()).run(exec))?;
+        self.bias_gradient(exec, dy);
+        Ok(())
     }
 
-    fn backward_and_update(
+    fn backward_input(
         &mut self,
         exec: Exec,
-        x: View<'_, f32, 2>,
+        x: Batch<'_>,
         y: View<'_, f32, 2>,
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
-        first: usize,
-        updates: &mut dyn Updates,
     ) -> Result<(), ShapeError> {
-        let x = Batch::Floats(x);
-        self.backward_with(exec, x, y, dy, dx, |layer, dy| layer.update(exec, x, dy, first, updates))
+        self.prepare(exec, x.shape(), y, dy, dx.as_ref().map(ViewMut::shape))?;
+        self.backward_x(exec, x, dy, dx)
+    }
+
+    fn update(
+        &mut self,
+        exec: Exec,
+        x: Batch<'_>,
+        dy: View<'_, f32, 2>,
+        rule: &dyn UpdateRule,
+        state: &mut [State],
+    ) -> Result<(), ShapeError> {
+        let [[m, v], [bias_m, bias_v]] = state else { panic!("{} states for a weight and a bias", state.len()) };
+        let weight = self.weight.as_mut_slice();
+        let gradient = if self.relu && !self.dy_is_gated { self.masked.head(dy.rows()) } else { dy };
+        let mut work = Work::gemm([weight.len() / dy.cols().max(1), dy.rows(), dy.cols()]);
+        let slots = [&m, &v].into_iter().filter(|slot| !slot.is_empty()).count();
+        // The state and the weights are read and written. The product's own bytes have the weights once, for the gradient.
+        let moved = (2 * slots + 1) * weight.len();
+        if gemm::consume_pays(weight.len(), 1 + slots) {
+            work.bytes += (moved * size_of::<f32>()) as u64;
+            let step = |exec: Exec, gradient: &[f32], [weight, m, v]: [&mut [f32]; 3]| {
+                rule.apply(exec, Role::Weight, weight, gradient, [m, v]);
+            };
+            kernel("dW = Xᵀ·dY, update", work, || match x {
+                Batch::Floats(x) => gemm::consume(exec, x.t(), gradient, [weight, m, v], &step),
+                Batch::Bytes(x) => gemm::consume_bytes(exec, x, gradient, [weight, m, v], &step),
+            })?;
+        } else {
+            let d_weight = &mut self.d_weight;
+            kernel("dW = Xᵀ·dY", work, || match x {
+                Batch::Floats(x) => Gemm::new(x.t(), gradient, d_weight.view_mut()).run(exec),
+                Batch::Bytes(x) => {
+                    let keep = |_: Exec, gradient: &[f32], [d_weight]: [&mut [f32]; 1]| d_weight.copy_from_slice(gradient);
+                    gemm::consume_bytes(exec, x, gradient, [d_weight.as_mut_slice()], &keep)
+                }
+            })?;
+            let d_weight = d_weight.as_slice();
+            kernel("update", Work::streaming(moved + weight.len(), weight.len(), 0), || {
+                for_each_piece(exec, [weight, m, v], &|range, [weight, m, v]| {
+                    rule.apply(exec.one_thread(), Role::Weight, weight, &d_weight[range], [m, v]);
+                });
+            });
+        }
+        self.bias_gradient(exec, dy);
+        rule.apply(exec, Role::Bias, self.bias.as_mut_slice(), self.d_bias.as_slice(), [bias_m, bias_v]);
+        Ok(())
     }
 
     fn forward_first(
@@ -262,17 +248,6 @@ impl Layer for Affine {
         expect_shape("affine", "Y", y.shape(), [rows, self.outputs()])?;
         let work = Work::gemm([rows, inputs, self.outputs()]);
         kernel("Y = X·W + b", work, || gemm::multiply_bytes(exec, bytes, self.weight.view(), y, self.epilogue()))
-    }
-
-    fn backward_first_and_update(
-        &mut self,
-        exec: Exec,
-        x: Batch<'_>,
-        y: View<'_, f32, 2>,
-        dy: View<'_, f32, 2>,
-        updates: &mut dyn Updates,
-    ) -> Result<(), ShapeError> {
-        self.backward_with(exec, x, y, dy, None, |layer, dy| layer.update(exec, x, dy, 0, updates))
     }
 
     fn parameters(&mut self, visit: &mut dyn FnMut(Parameter<'_>)) {

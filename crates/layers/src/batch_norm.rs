@@ -21,8 +21,8 @@
 //!    a strip of the chapter's batches (100 × 64 floats, 25 KB) stays in L1 for all its passes, one of 4096 rows in L2.
 //! 2. *x̂ is not stored.* Backward computes it again from X and μ: a subtraction instead of a B×D buffer that would be written and read.
 //! 3. *What is the same down a column is taken out of the loop.* With t = x − μ, forward is y = (γ·s)·t + β; backward's sums are Σ dy and Σ dy·t
-//!    (dγ = s·Σ dy·t), and dx = a·dy + (b·t + c) with a = γ·s, b = −a·s·dγ/B, c = −a·dβ/B: three operations an element
-//!    instead of five. t stays a difference, and is not multiplied out, because x·b + c' loses its digits when μ ≫ σ.
+//!    (dγ = s·Σ dy·t), and dx = γ·s·((dy − dβ/B) − (s·dγ/B)·t): four operations an element instead of five. The differences stay
+//!    differences: multiplied out, x·b + c loses its digits when μ ≫ σ, and the dx of a batch of one is no longer 0.
 //! 4. *Two passes for the variance.* Σx² − B·μ² is one pass less and loses all digits when μ ≫ σ.
 //! 5. *The ReLU behind it is free* ([`BatchNorm::with_relu`]): a maximum as y is stored. Its derivative is the next layer's to apply as it makes
 //!    dY; where that does not, it is made again from the sign of γ·s·t + β.
@@ -315,13 +315,9 @@ impl<const DX: usize> StripKernel<2, DX, 2> for Backward<'_> {
         store_columns(isa, sum_dy, d_beta_out, 0, columns);
         store_columns(isa, d_gamma, d_gamma_out, 0, columns);
 
-        // dx = scale·dy + (b·t + c)
+        // dx = scale·((dy − dβ/B) − (s·dγ/B)·t)
         let (mean_dy, mean_dy_normalised) = (over(isa, sum_dy, rows as f32), over(isa, d_gamma, rows as f32));
-        let (mut b, mut c) = (zero, zero);
-        for v in 0..NV {
-            b[v] = isa.neg(isa.mul(isa.mul(scale[v], inv_std[v]), mean_dy_normalised[v]));
-            c[v] = isa.neg(isa.mul(scale[v], mean_dy[v]));
-        }
+        let slope = product(isa, inv_std, mean_dy_normalised);
         for mut dx in dx {
             for i in 0..rows {
                 let (x, dy) = (x.load(isa, i), dy.load(isa, i));
@@ -329,7 +325,8 @@ impl<const DX: usize> StripKernel<2, DX, 2> for Backward<'_> {
                 let mut out = zero;
                 for v in 0..NV {
                     let dy = if mask { isa.gate(y[v], dy[v]) } else { dy[v] };
-                    out[v] = isa.fma(scale[v], dy, isa.fma(b[v], isa.sub(x[v], mean[v]), c[v]));
+                    let (centred, t) = (isa.sub(dy, mean_dy[v]), isa.sub(x[v], mean[v]));
+                    out[v] = isa.mul(scale[v], isa.fnma(slope[v], t, centred));
                 }
                 dx.store(isa, i, out);
             }

@@ -12,10 +12,13 @@
 //! The mask is not stored. u of an element is a function of (seed, layer, step, element) by a counter-based generator
 //! (`tensor/src/vec/random.rs`), so backward makes it again: a dozen integer operations a vector against a buffer
 //! written and read; and it does not depend on how the work is shared out.
+//!
+//! Behind a ReLU not even that is needed: what was dropped, and what the ReLU clamped, is 0 in Y, and the gradient of both is 0. dX = scale·dY where
+//! Y > 0 is the backward of the two layers in one pass ([`Layer::gate_dx`]).
 
 use crate::layer::{Layer, Pass, expect_shape};
 use tensor::isa::{Isa, LANES, Op};
-use tensor::vec::{LaneRng, uniform_lanes};
+use tensor::vec::{LaneRng, map2_lanes, uniform_lanes};
 use tensor::profile::{Work, kernel};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
@@ -38,6 +41,8 @@ pub struct Dropout {
     layer: u64,
     /// The step of the last training forward: what names its mask.
     step: u64,
+    /// Whether X comes out of a ReLU, whose derivative is to be in dX.
+    gates_dx: bool,
 }
 
 impl Dropout {
@@ -47,7 +52,7 @@ impl Dropout {
     /// If the ratio is not in [0, 1).
     pub fn new(width: usize, ratio: f32, form: DropoutForm, seed: u64, layer: u64) -> Self {
         assert!((0.0..1.0).contains(&ratio), "a dropout ratio of {ratio}; it must be in [0, 1)");
-        Self { width, ratio, form, seed, layer, step: 0 }
+        Self { width, ratio, form, seed, layer, step: 0, gates_dx: false }
     }
 
     /// Whether the element is kept at a step: the plain version of the mask.
@@ -59,11 +64,16 @@ impl Dropout {
         LaneRng::new(&[self.seed, self.layer, step])
     }
 
-    fn mask(&self, exec: Exec, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) {
-        let scale = match self.form {
+    /// The factor of what is kept in training.
+    fn scale(&self) -> f32 {
+        match self.form {
             DropoutForm::Book => 1.0,
             DropoutForm::Torch => 1.0 / (1.0 - self.ratio),
-        };
+        }
+    }
+
+    fn mask(&self, exec: Exec, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) {
+        let scale = self.scale();
         let (stream, ratio) = (self.stream(self.step), self.ratio);
         kernel("dropout", Work::streaming(x.len(), x.len(), x.len()), || {
             exec.run(Mask { x, y, stream, ratio, scale });
@@ -93,6 +103,25 @@ impl Op for Mask<'_> {
                 at = at.wrapping_add(LANES as u32);
                 isa.store_part(isa.select(keep, isa.mul(scale, isa.load_part(x)), zero), y);
             }
+        }
+    }
+}
+
+/// `dX ← scale·dY` where Y > 0, else 0.
+struct Gated<'a> {
+    y: View<'a, f32, 2>,
+    dy: View<'a, f32, 2>,
+    dx: ViewMut<'a, f32, 2>,
+    scale: f32,
+}
+
+impl Op for Gated<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let scale = isa.splat(self.scale);
+        for ((y, dy), dx) in self.y.row_iter().zip(self.dy.row_iter()).zip(self.dx.into_row_iter()) {
+            map2_lanes(isa, y, dy, dx, |y, dy| isa.gate(y, isa.mul(scale, dy)));
         }
     }
 }
@@ -138,7 +167,7 @@ impl Layer for Dropout {
         &mut self,
         exec: Exec,
         _: View<'_, f32, 2>,
-        _: View<'_, f32, 2>,
+        y: View<'_, f32, 2>,
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
@@ -146,7 +175,20 @@ impl Layer for Dropout {
         expect_shape("dropout", "dY", dy.shape(), shape)?;
         let Some(dx) = dx else { return Ok(()) };
         expect_shape("dropout", "dX", dx.shape(), shape)?;
-        self.mask(exec, dy, dx);
+        if self.gates_dx {
+            expect_shape("dropout", "Y", y.shape(), shape)?;
+            let scale = self.scale();
+            kernel("dropout", Work::streaming(2 * dy.len(), dy.len(), dy.len()), || {
+                exec.run(Gated { y, dy, dx, scale });
+            });
+        } else {
+            self.mask(exec, dy, dx);
+        }
         Ok(())
+    }
+
+    fn gate_dx(&mut self) -> bool {
+        self.gates_dx = true;
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! What a layer is.
 
-use tensor::profile::Work;
+use tensor::array::AlignedBuf;
+use tensor::profile::{Work, kernel};
 use tensor::vec::ByteRows;
 use tensor::{Exec, ShapeError, View, ViewMut};
 
@@ -73,24 +74,13 @@ impl Batch<'_> {
     }
 }
 
-/// What becomes of a parameter once its gradient is known: the step of an optimizer.
-pub struct Update<'a> {
-    /// The optimizer's state for the parameter: each as long as the parameter, or empty.
-    pub state: [&'a mut [f32]; 2],
-    /// The step.
-    pub rule: &'a dyn UpdateRule,
-}
+/// An optimizer's state for one parameter: each as long as the parameter, or empty.
+pub type State = [AlignedBuf<f32>; 2];
 
-/// The step of an optimizer, for any elements of a parameter.
+/// The step of an optimizer.
 pub trait UpdateRule: Sync {
     /// Moves some elements of a parameter against their gradient, with the same elements of its state.
-    fn apply(&self, exec: Exec, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]);
-}
-
-/// Gives each parameter its update.
-pub trait Updates {
-    /// The update of the parameter with this number, counted through the network in [`Layer::parameters`]' order.
-    fn of(&mut self, index: usize, role: Role) -> Update<'_>;
+    fn apply(&self, exec: Exec, role: Role, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]);
 }
 
 /// State that is not learnt but must be kept: batch normalisation's running values.
@@ -146,31 +136,48 @@ pub trait Layer: Send {
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError>;
 
-    /// [`Layer::backward`], after which the parameters, the first of which has number `first`, are moved by `updates`. A layer may
-    /// do both at once and not keep its gradients; dX is that of the parameters before they were moved.
+    /// The first half of a training step's backward: dX, and whatever of the gradients comes with it. A layer whose gradients are work of their
+    /// own leaves them to [`Layer::update`].
     ///
     /// # Errors
     /// If a shape is not the layer's.
-    #[allow(clippy::too_many_arguments)]
-    fn backward_and_update(
+    ///
+    /// # Panics
+    /// If the batch is bytes, and the layer is no first layer.
+    fn backward_input(
         &mut self,
         exec: Exec,
-        x: View<'_, f32, 2>,
+        x: Batch<'_>,
         y: View<'_, f32, 2>,
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
-        first: usize,
-        updates: &mut dyn Updates,
     ) -> Result<(), ShapeError> {
-        self.backward(exec, x, y, dy, dx)?;
-        let mut index = first;
+        match x {
+            Batch::Floats(x) => self.backward(exec, x, y, dy, dx),
+            Batch::Bytes(_) => panic!("{} cannot be a network's first layer: it takes no bytes", self.kind()),
+        }
+    }
+
+    /// The second half, with the same X, Y and dY: moves the parameters by `rule`, with a state each. The gradients need not be kept.
+    ///
+    /// # Errors
+    /// If a shape is not the layer's.
+    fn update(
+        &mut self,
+        exec: Exec,
+        x: Batch<'_>,
+        dy: View<'_, f32, 2>,
+        rule: &dyn UpdateRule,
+        state: &mut [State],
+    ) -> Result<(), ShapeError> {
+        let _ = (x, dy);
+        let mut states = state.iter_mut();
         self.parameters(&mut |parameter| {
-            let Update { state, rule } = updates.of(index, parameter.role);
-            let moved = 2 * (state[0].len() + state[1].len()) + 3 * parameter.value.len();
-            tensor::profile::kernel("update", Work::streaming(moved, 0, 0), || {
-                rule.apply(exec, parameter.value, parameter.gradient, state);
+            let [first, second] = states.next().expect("a state for each parameter");
+            let moved = 2 * (first.len() + second.len()) + 3 * parameter.value.len();
+            kernel("update", Work::streaming(moved, 0, 0), || {
+                rule.apply(exec, parameter.role, parameter.value, parameter.gradient, [first, second]);
             });
-            index += 1;
         });
         Ok(())
     }
@@ -191,27 +198,6 @@ pub trait Layer: Send {
     ) -> Result<(), ShapeError> {
         match x {
             Batch::Floats(x) => self.forward(exec, pass, x, y),
-            Batch::Bytes(_) => panic!("{} cannot be a network's first layer: it takes no bytes", self.kind()),
-        }
-    }
-
-    /// [`Layer::backward_and_update`] of a network's first layer, whose dX nobody needs.
-    ///
-    /// # Errors
-    /// If a shape is not the layer's.
-    ///
-    /// # Panics
-    /// If the batch is bytes, and the layer is no first layer.
-    fn backward_first_and_update(
-        &mut self,
-        exec: Exec,
-        x: Batch<'_>,
-        y: View<'_, f32, 2>,
-        dy: View<'_, f32, 2>,
-        updates: &mut dyn Updates,
-    ) -> Result<(), ShapeError> {
-        match x {
-            Batch::Floats(x) => self.backward_and_update(exec, x, y, dy, None, 0, updates),
             Batch::Bytes(_) => panic!("{} cannot be a network's first layer: it takes no bytes", self.kind()),
         }
     }

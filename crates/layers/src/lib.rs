@@ -35,7 +35,7 @@ pub use affine::Affine;
 pub use batch_norm::{BatchNorm, BatchNormForm};
 pub use dropout::{Dropout, DropoutForm};
 pub use init::{Init, standard_normal};
-pub use layer::{Batch, Layer, Parameter, Pass, Role, Statistic, Update, UpdateRule, Updates};
+pub use layer::{Batch, Layer, Parameter, Pass, Role, State, Statistic, UpdateRule};
 pub use network::{Architecture, Network};
 pub use relu::Relu;
 pub use sigmoid::Sigmoid;

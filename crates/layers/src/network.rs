@@ -4,17 +4,19 @@
 //! X ─▶ affine ─▶ [batch norm] ─▶ activation ─▶ [dropout] ─▶ … ─▶ affine ─▶ softmax + cross-entropy ─▶ loss
 //! ```
 //!
-//! Forward writes each layer's Y into a buffer of its own, because backward will want it; backward needs only two
-//! gradient buffers, which it uses in turn. All are made for the largest batch, once.
+//! Forward writes each layer's Y into a buffer of its own, because backward will want it; backward needs only two gradient buffers, which it
+//! uses in turn, or one a layer where a second thread computes a layer's dW while the layers below go on. All are made for the largest
+//! batch, once.
 
 use crate::affine::Affine;
 use crate::batch_norm::{BatchNorm, BatchNormForm};
 use crate::dropout::{Dropout, DropoutForm};
 use crate::init::Init;
-use crate::layer::{Batch, Layer, Parameter, Pass, Statistic, Updates, expect_shape};
+use crate::layer::{Batch, Layer, Parameter, Pass, State, Statistic, UpdateRule, expect_shape};
 use crate::softmax_loss::SoftmaxLoss;
 use crate::{Activation, Stream, stream};
 use tensor::profile::part;
+use tensor::team::{beside, is_helped};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// What a fully connected network is made of.
@@ -40,12 +42,12 @@ pub struct Architecture {
 pub struct Network {
     architecture: Architecture,
     layers: Vec<Box<dyn Layer>>,
-    /// The number of each layer's first parameter, in network order.
-    first: Vec<usize>,
     /// Y of each layer, for the largest batch.
     activations: Vec<Tensor<f32, 2>>,
-    /// Gradients, used in turn: room for the widest layer.
-    gradients: [Vec<f32>; 2],
+    /// The gradient with respect to each layer's Y, for the largest batch; touched only where a thread helps.
+    gradients: Vec<Tensor<f32, 2>>,
+    /// The same for one layer after the other: two used in turn, with room for the widest layer. They stay in a near cache.
+    in_turn: [Vec<f32>; 2],
     loss: SoftmaxLoss,
     batch: usize,
     /// Rows of the last forward pass.
@@ -93,20 +95,12 @@ impl Network {
         for layer in &mut layers {
             layer.reserve(batch);
         }
-        let mut count = 0;
-        let first = layers
-            .iter_mut()
-            .map(|layer| {
-                let first = count;
-                layer.parameters(&mut |_| count += 1);
-                first
-            })
-            .collect();
         let activations = layers.iter().map(|layer| Tensor::zeros([batch, layer.outputs()])).collect();
-        let widest = layers.iter().map(|layer| layer.outputs()).max().unwrap_or(0);
         let loss = SoftmaxLoss::new(architecture.classes, batch);
-        let gradients = [0, 1].map(|_| vec![0.0; batch * widest]);
-        Self { architecture, layers, first, activations, gradients, loss, batch, rows: 0 }
+        let gradients = layers.iter().map(|layer| Tensor::zeros([batch, layer.outputs()])).collect();
+        let widest = layers.iter().map(|layer| layer.outputs()).max().unwrap_or(0);
+        let in_turn = [0, 1].map(|_| vec![0.0; batch * widest]);
+        Self { architecture, layers, activations, gradients, in_turn, loss, batch, rows: 0 }
     }
 
     /// What the network is made of.
@@ -181,11 +175,15 @@ impl Network {
         x: View<'_, f32, 2>,
         labels: &[u8],
     ) -> Result<f32, ShapeError> {
-        self.train(exec, step, Batch::Floats(x), labels, None)
+        self.forward_batch(exec, Pass::Training { step }, Batch::Floats(x))?;
+        let loss = self.loss(exec, labels)?;
+        self.backward_in_turn(x.rows(), |layer, _, input, y, dy, dx| layer.backward(exec, input.unwrap_or(x), y, dy, dx))?;
+        Ok(loss)
     }
 
-    /// One training step: [`Network::loss_and_gradients`], after which the parameters are moved by `updates`. Faster than one after the
-    /// other, since a layer moves its parameters while their gradient is in the cache; the gradients are not kept.
+    /// One training step: [`Network::loss_and_gradients`], after which the parameters are moved by `rule`, with a state for each. Faster than
+    /// one after the other: a layer moves its parameters while their gradient is in the cache, and, where there is a second thread, while
+    /// the layers below go on. The gradients are not kept.
     ///
     /// # Errors
     /// As [`Network::loss_and_gradients`].
@@ -195,51 +193,56 @@ impl Network {
         step: u64,
         x: Batch<'_>,
         labels: &[u8],
-        updates: &mut dyn Updates,
-    ) -> Result<f32, ShapeError> {
-        self.train(exec, step, x, labels, Some(updates))
-    }
-
-    fn train(
-        &mut self,
-        exec: Exec,
-        step: u64,
-        x: Batch<'_>,
-        labels: &[u8],
-        mut updates: Option<&mut dyn Updates>,
+        rule: &dyn UpdateRule,
+        state: &mut [State],
     ) -> Result<f32, ShapeError> {
         self.forward_batch(exec, Pass::Training { step }, x)?;
         let rows = x.shape()[0];
-        let [mut dy_buffer, mut dx_buffer] = self.gradients.each_mut().map(Vec::as_mut_slice);
-        let last = self.layers.len() - 1;
-        let classes = self.architecture.classes;
-        let loss = self.loss.forward_backward(
-            exec,
-            self.activations[last].head(rows),
-            labels,
-            ViewMut::new(dy_buffer, [rows, classes])?,
-        )?;
+        if is_helped() {
+            let last = self.layers.len() - 1;
+            let (logits, d_logits) = (self.activations[last].head(rows), self.gradients[last].head_mut(rows));
+            let loss = self.loss.forward_backward(exec, logits, labels, d_logits)?;
+            descend(exec, rows, x, &mut self.layers, &self.activations, &mut self.gradients, rule, state)?;
+            return Ok(loss);
+        }
+        let loss = self.loss(exec, labels)?;
+        let mut states = state;
+        self.backward_in_turn(rows, |layer, parameters, input, y, dy, dx| {
+            let all = std::mem::take(&mut states);
+            let (below, own) = all.split_at_mut(all.len() - parameters);
+            states = below;
+            let x = input.map_or(x, Batch::Floats);
+            layer.backward_input(exec, x, y, dy, dx)?;
+            layer.update(exec, x, dy, rule, own)
+        })?;
+        Ok(loss)
+    }
+
+    /// The backward pass from the last layer to the first, one layer after the other, from the gradient that [`Network::loss`] left. `step` is given
+    /// the layer, its number of parameters, its X (`None` for the first: the batch), Y, dY, and dX.
+    fn backward_in_turn(
+        &mut self,
+        rows: usize,
+        mut step: impl FnMut(
+            &mut dyn Layer,
+            usize,
+            Option<View<'_, f32, 2>>,
+            View<'_, f32, 2>,
+            View<'_, f32, 2>,
+            Option<ViewMut<'_, f32, 2>>,
+        ) -> Result<(), ShapeError>,
+    ) -> Result<(), ShapeError> {
+        let [mut dy_buffer, mut dx_buffer] = self.in_turn.each_mut().map(Vec::as_mut_slice);
         for (i, layer) in self.layers.iter_mut().enumerate().rev() {
             let y = self.activations[i].head(rows);
             let dy = View::new(dy_buffer, y.shape())?;
-            part("backward", i, || {
-                let Some(before) = i.checked_sub(1) else {
-                    return match (&mut updates, x) {
-                        (None, Batch::Floats(x)) => layer.backward(exec, x, y, dy, None),
-                        (None, Batch::Bytes(_)) => panic!("gradients are kept for a batch of floats only"),
-                        (Some(updates), x) => layer.backward_first_and_update(exec, x, y, dy, *updates),
-                    };
-                };
-                let x = self.activations[before].head(rows);
-                let dx = Some(ViewMut::new(dx_buffer, x.shape())?);
-                match &mut updates {
-                    None => layer.backward(exec, x, y, dy, dx),
-                    Some(updates) => layer.backward_and_update(exec, x, y, dy, dx, self.first[i], *updates),
-                }
-            })?;
+            let input = i.checked_sub(1).map(|before| self.activations[before].head(rows));
+            let dx = input.map(|input| ViewMut::new(dx_buffer, input.shape())).transpose()?;
+            let count = parameter_count(layer.as_mut());
+            part("backward", i, || step(layer.as_mut(), count, input, y, dy, dx))?;
             std::mem::swap(&mut dy_buffer, &mut dx_buffer);
         }
-        Ok(loss)
+        Ok(())
     }
 
     /// The mean loss of the last forward pass, whatever its mode; nothing is learnt from it.
@@ -248,8 +251,8 @@ impl Network {
     /// If the labels are not one a row of that pass.
     pub fn loss(&mut self, exec: Exec, labels: &[u8]) -> Result<f32, ShapeError> {
         let logits = self.activations[self.layers.len() - 1].head(self.rows);
-        let scratch = ViewMut::new(&mut self.gradients[0], logits.shape())?;
-        self.loss.forward_backward(exec, logits, labels, scratch)
+        let gradient = ViewMut::new(&mut self.in_turn[0], logits.shape())?;
+        self.loss.forward_backward(exec, logits, labels, gradient)
     }
 
     /// Calls `visit(layer, parameter)` for every parameter, in network order.
@@ -272,4 +275,52 @@ impl Network {
         self.parameters(&mut |_, parameter| lengths.push(parameter.value.len()));
         lengths
     }
+}
+
+/// Multiply-adds of a layer's dW up to which it is one thread's: some 100 µs. A larger one is shared among all.
+const BESIDE: usize = 10_000_000;
+
+fn parameter_count(layer: &mut dyn Layer) -> usize {
+    let mut count = 0;
+    layer.parameters(&mut |_| count += 1);
+    count
+}
+
+/// The backward pass of a training step through `layers`, from the last to the first: a layer's dX, and then, beside all the layers below, its
+/// dW and update. (dX needs the weights as they were, so a layer's update comes after its own dX.) `x` is the input of the first, `activations` and
+/// `gradients` are their Y and dY, `state` that of their parameters.
+#[allow(clippy::too_many_arguments)]
+fn descend(
+    exec: Exec,
+    rows: usize,
+    x: Batch<'_>,
+    layers: &mut [Box<dyn Layer>],
+    activations: &[Tensor<f32, 2>],
+    gradients: &mut [Tensor<f32, 2>],
+    rule: &dyn UpdateRule,
+    state: &mut [State],
+) -> Result<(), ShapeError> {
+    let (Some((layer, layers)), Some((gradient, gradients))) = (layers.split_last_mut(), gradients.split_last_mut()) else {
+        return Ok(());
+    };
+    let depth = layers.len();
+    let (y, dy) = (activations[depth].head(rows), gradient.head(rows));
+    let (state, own) = state.split_at_mut(state.len() - parameter_count(layer.as_mut()));
+    let Some(below) = depth.checked_sub(1) else {
+        return part("backward", depth, || {
+            layer.backward_input(exec, x, y, dy, None)?;
+            layer.update(exec, x, dy, rule, own)
+        });
+    };
+    let input = Batch::Floats(activations[below].head(rows));
+    part("backward", depth, || layer.backward_input(exec, input, y, dy, Some(gradients[below].head_mut(rows))))?;
+    if rows * y.cols() * input.shape()[1] > BESIDE {
+        part("backward", depth, || layer.update(exec, input, dy, rule, own))?;
+        return descend(exec, rows, x, layers, activations, gradients, rule, state);
+    }
+    let (done, updated) = beside(
+        || descend(exec, rows, x, layers, activations, gradients, rule, state),
+        || part("backward", depth, || layer.update(exec.one_thread(), input, dy, rule, own)),
+    );
+    done.and(updated)
 }

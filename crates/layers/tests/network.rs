@@ -32,7 +32,7 @@ fn layers_stand_in_the_order_of_the_chapter() {
     assert_eq!(kinds(Activation::Relu, None, None), ("affine+relu affine".into(), plain.clone()));
     assert_eq!(kinds(Activation::Tanh, None, None), ("affine tanh affine".into(), plain.clone()));
     assert_eq!(kinds(Activation::Relu, None, drop), ("affine+relu dropout affine".into(), plain));
-    assert_eq!(kinds(Activation::Relu, norm, None), ("affine batch_norm relu affine".into(), normed.clone()));
+    assert_eq!(kinds(Activation::Relu, norm, None), ("affine batch_norm+relu affine".into(), normed.clone()));
     assert_eq!(kinds(Activation::Sigmoid, norm, drop), ("affine batch_norm sigmoid dropout affine".into(), normed));
 }
 

@@ -66,17 +66,16 @@ impl Optimizer {
         }
     }
 
-    /// What this step does to parameter number `index`, and the state it does it with. `decay` is λ of the L2 penalty ½λ‖W‖²: its
+    /// What this step does to any parameter, and the state of all of them, in order. `decay` is λ of the L2 penalty ½λ‖W‖²: its
     /// gradient λW is added to the gradient on the way, in the same pass. (AdamW's own decay is apart from it.)
     ///
     /// # Panics
-    /// If there is no such parameter, or no step was begun.
-    pub fn step(&mut self, index: usize, decay: f64) -> (Step, [&mut [f32]; 2]) {
+    /// If no step was begun.
+    pub fn step(&mut self, decay: f64) -> (Step, &mut [[AlignedBuf<f32>; 2]]) {
         assert!(self.steps > 0, "begin_step comes before update");
-        let [mean, squares] = self.powers.map(|power| 1.0 - power);
-        let step =
-            Step { rule: self.rule, form: self.form, eta: self.learning_rate, decay: decay as f32, corrections: [mean, squares] };
-        (step, self.slots[index].each_mut().map(|slot| &mut slot[..]))
+        let corrections = self.powers.map(|power| 1.0 - power);
+        let (rule, form, eta) = (self.rule, self.form, self.learning_rate);
+        (Step { rule, form, eta, decay: decay as f32, corrections }, &mut self.slots)
     }
 
     /// Moves parameter number `index` one step against `gradient`; see [`Optimizer::step`].
@@ -85,7 +84,8 @@ impl Optimizer {
     /// If there is no such parameter, its length is another, or no step was begun.
     pub fn update(&mut self, exec: Exec, index: usize, weights: &mut [f32], gradient: &[f32], decay: f64) {
         assert_eq!(weights.len(), gradient.len(), "weights and gradient");
-        let (step, [first, second]) = self.step(index, decay);
+        let (step, slots) = self.step(decay);
+        let [first, second] = &mut slots[index];
         for_each_piece(exec, [weights, first, second], &|range, [weights, first, second]| {
             step.apply(exec.one_thread(), weights, &gradient[range], [first, second]);
         });
@@ -104,6 +104,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// The same step without the L2 penalty.
+    pub fn without_decay(self) -> Self {
+        Self { decay: 0.0, ..self }
+    }
+
     /// Moves `weights` against `gradient`: elements of a parameter, with the same elements of its state (of as many slots as the
     /// rule has; the others are empty).
     ///

@@ -60,6 +60,8 @@ pub struct Row {
 
 thread_local! {
     static ACTIVE: Cell<bool> = const { Cell::new(false) };
+    /// Inside a kernel that is timed.
+    static TIMING: Cell<bool> = const { Cell::new(false) };
     static SECTION: Cell<(&'static str, usize)> = const { Cell::new(("", 0)) };
     static ROWS: RefCell<Vec<Row>> = const { RefCell::new(Vec::new()) };
 }
@@ -68,6 +70,11 @@ thread_local! {
 pub fn start() {
     ROWS.with_borrow_mut(Vec::clear);
     ACTIVE.set(true);
+}
+
+/// Whether kernels are being timed on this thread; they are then done one after the other.
+pub fn is_active() -> bool {
+    ACTIVE.get() || TIMING.get()
 }
 
 /// Ends it: the rows in the order of their first calls.
@@ -101,9 +108,11 @@ pub fn kernel<R>(name: &'static str, work: Work, f: impl FnOnce() -> R) -> R {
         return f();
     }
     ACTIVE.set(false);
+    TIMING.set(true);
     let start = Instant::now();
     let result = f();
     let time = start.elapsed();
+    TIMING.set(false);
     ACTIVE.set(true);
     record(name, work, time);
     result

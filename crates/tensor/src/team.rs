@@ -15,9 +15,13 @@
 //!    What cannot be helped is a helper that is taken off its core in the middle of a chunk: the others wait until it is back.
 //!    A session in which that happened, or to which nobody came, is followed by some without helpers: 16 of them, then twice as many
 //!    each time, up to 4096. So a run with a second thread on a busy machine loses a few milliseconds now and then, and not every step.
-//! 3. *No bit depends on any of this*: chunks are disjoint, and each is computed as if alone.
+//! 3. *A kernel that nobody waits for is done beside the others* ([`beside`]): in the backward pass the main thread goes down the chain of dX, while
+//!    a helper computes dW of the layers above and updates their weights. The layers' own kernels are so small that sharing each of them
+//!    gained nothing: the lines of the operands that change cores cost what the second core saves.
+//! 4. *No bit depends on any of this*: chunks are disjoint, and each is computed as if alone.
 
 use crate::exec::Exec;
+use crate::profile;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -73,10 +77,12 @@ struct Counter(AtomicUsize);
 
 /// What the threads of a session share.
 struct Team {
-    /// The number of jobs published so far: what helpers look at while they wait.
-    jobs: Counter,
+    /// The number of jobs and offers published so far: what helpers look at while they wait.
+    news: Counter,
     /// The job there is, or null.
     job: AtomicPtr<Job<'static>>,
+    /// Work that may be done beside the main thread's; who takes a pointer out does it.
+    offers: [AtomicPtr<Offer>; OFFERS],
     /// Helpers that may be looking at the job.
     active: Counter,
     /// Helpers that have come.
@@ -141,7 +147,8 @@ pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
         return f();
     }
     let team = Team {
-        jobs: Counter::default(),
+        news: Counter::default(),
+        offers: [const { AtomicPtr::new(std::ptr::null_mut()) }; OFFERS],
         job: AtomicPtr::default(),
         active: Counter::default(),
         present: AtomicUsize::new(0),
@@ -162,6 +169,105 @@ pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
     let came = team.present.load(Ordering::Relaxed) > 0;
     Patience::note(came && !team.stalled.get() && closed_at.elapsed() < STALL);
     result
+}
+
+/// Most offers at a time: one a layer. What is offered beyond them is done at once.
+const OFFERS: usize = 32;
+
+/// Work that another thread may do.
+struct Offer {
+    run: unsafe fn(*mut ()),
+    data: *mut (),
+    done: AtomicBool,
+}
+
+impl Offer {
+    /// Does the work of an offer that was taken out of its place; of a null pointer, nothing.
+    ///
+    /// # Safety
+    /// - `offer` is null, or lives until its work is done, and nobody else does it.
+    unsafe fn accept(offer: *mut Self) {
+        // SAFETY: as promised. The main thread drops it only when it sees `done`, so it is not used after that.
+        if let Some(offer) = unsafe { offer.as_ref() } {
+            // SAFETY: `run` was made for `data`, in `beside`.
+            unsafe { (offer.run)(offer.data) }
+            offer.done.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Work offered to the helpers, and its result.
+struct Offered<F, R> {
+    work: Option<F>,
+    result: Option<std::thread::Result<R>>,
+}
+
+impl<F: FnOnce() -> R, R> Offered<F, R> {
+    /// # Safety
+    /// - `this` points to an `Offered<F, R>` that nobody else uses meanwhile.
+    unsafe fn run(this: *mut ()) {
+        // SAFETY: as promised.
+        let this = unsafe { &mut *this.cast::<Self>() };
+        if let Some(work) = this.work.take() {
+            this.result = Some(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)));
+        }
+    }
+}
+
+/// Takes an offer back, or waits until it is done, before it goes.
+struct Standing<'a> {
+    team: &'a Team,
+    place: &'a AtomicPtr<Offer>,
+    offer: *mut Offer,
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        let none = std::ptr::null_mut();
+        if self.place.compare_exchange(self.offer, none, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            // SAFETY: it stands in the frame of `beside` that made this, too.
+            let offer = unsafe { &*self.offer };
+            self.team.wait(|| offer.done.load(Ordering::Acquire));
+        }
+    }
+}
+
+/// Whether work can be offered to a helper here and now: in a [`session`] to which one has come.
+pub fn is_helped() -> bool {
+    team().is_some_and(|team| team.present.load(Ordering::Relaxed) > 0) && !profile::is_active()
+}
+
+/// Runs `now`, and `later` beside it on a helper of the [`session`], or after it on this thread if no helper has taken it by then.
+/// Without helpers `later` is run first, while what it uses is in the cache.
+pub fn beside<A, B: Send>(now: impl FnOnce() -> A, later: impl FnOnce() -> B + Send) -> (A, B) {
+    let place = team()
+        .filter(|_| is_helped())
+        .and_then(|team| Some((team, team.offers.iter().find(|place| place.load(Ordering::Relaxed).is_null())?)));
+    let Some((team, place)) = place else {
+        let later = later();
+        return (now(), later);
+    };
+    let mut offered = Offered { work: Some(later), result: None };
+    let now = {
+        fn runner<F: FnOnce() -> R, R>(_: &Offered<F, R>) -> unsafe fn(*mut ()) {
+            Offered::<F, R>::run
+        }
+        let run = runner(&offered);
+        let mut offer = Offer { run, data: std::ptr::from_mut(&mut offered).cast(), done: AtomicBool::new(false) };
+        let offer = std::ptr::from_mut(&mut offer);
+        place.store(offer, Ordering::Release);
+        let _standing = Standing { team, place, offer };
+        team.news.0.fetch_add(1, Ordering::Release);
+        now()
+    };
+    // It was taken back undone, or is done.
+    let later = match (offered.work, offered.result) {
+        (Some(work), _) => work(),
+        (None, Some(Ok(result))) => result,
+        (None, Some(Err(panic))) => std::panic::resume_unwind(panic),
+        (None, None) => unreachable!("work that was taken is done, one way or the other"),
+    };
+    (now, later)
 }
 
 /// The session is open on this thread until this is dropped.
@@ -193,15 +299,22 @@ fn stand_by(team: &Team, threads: Range<usize>) {
 
 /// Helps until the session closes.
 fn help(team: &Team, thread: usize) {
-    let mut seen = team.jobs.0.load(Ordering::Relaxed);
+    let mut seen = team.news.0.load(Ordering::Relaxed);
     team.present.fetch_add(1, Ordering::Relaxed);
     while !team.closed.load(Ordering::Acquire) {
-        let published = team.jobs.0.load(Ordering::Relaxed);
+        let published = team.news.0.load(Ordering::Relaxed);
         if published == seen {
             std::hint::spin_loop();
             continue;
         }
         seen = published;
+        for offer in &team.offers {
+            if !offer.load(Ordering::Relaxed).is_null() {
+                let offer = offer.swap(std::ptr::null_mut(), Ordering::Acquire);
+                // SAFETY: whoever takes a pointer out of an offer's place does it, once; the main thread keeps it until it is done.
+                unsafe { Offer::accept(offer) }
+            }
+        }
         let _looking = Looking::new(team);
         // SAFETY: the main thread takes the pointer away and then waits until nobody is looking before the job's end; it is not null, and this thread
         // was looking before it read it, so the job lives. (Both orders are sequentially consistent: either this thread sees
@@ -251,7 +364,7 @@ impl Team {
         }
         let published = Published(self);
         self.job.store(std::ptr::from_ref(job).cast_mut().cast(), Ordering::SeqCst);
-        self.jobs.0.fetch_add(1, Ordering::Release);
+        self.news.0.fetch_add(1, Ordering::Release);
         job.work(self, 0);
         self.wait(|| job.done.0.load(Ordering::Acquire) == job.chunks || self.broken.load(Ordering::Acquire));
         drop(published);

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Preset};
 use crate::error::Error;
-use layers::{Batch, Network, Pass, Role, Stream, Update, UpdateRule, Updates, argmax, stream};
+use layers::{Batch, Network, Pass, Role, Stream, UpdateRule, argmax, stream};
 use mnist_io::{Dataset, Sampler};
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -88,9 +88,10 @@ impl Trainer {
         }
         let penalty = self.penalty();
         self.optimizer.begin_step();
-        let mut updates = Decayed { optimizer: &mut self.optimizer, config: &self.config, step: None };
+        let (step, state) = self.optimizer.step(self.config.weight_decay);
+        let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
         let x = batch(&self.data, &self.indices);
-        let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &mut updates)?;
+        let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
         self.steps += 1;
         Ok(f64::from(loss) + penalty)
     }
@@ -130,29 +131,17 @@ impl Trainer {
     }
 }
 
-/// The optimizer's steps, with weight decay where the preset has it.
-struct Decayed<'a> {
-    optimizer: &'a mut Optimizer,
-    config: &'a Config,
-    /// The step last asked for.
-    step: Option<DecayedStep>,
+/// The optimizer's step, with weight decay where the preset has it.
+struct Decayed {
+    step: Step,
+    /// On every parameter, not on weights alone.
+    everywhere: bool,
 }
 
-/// A step of the optimizer, as a layer calls it.
-struct DecayedStep(Step);
-
-impl UpdateRule for DecayedStep {
-    fn apply(&self, exec: Exec, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]) {
-        self.0.apply(exec, value, gradient, state);
-    }
-}
-
-impl Updates for Decayed<'_> {
-    fn of(&mut self, index: usize, role: Role) -> Update<'_> {
-        let everywhere = self.config.preset == Preset::Torch;
-        let decay = if everywhere || role == Role::Weight { self.config.weight_decay } else { 0.0 };
-        let (step, state) = self.optimizer.step(index, decay);
-        Update { state, rule: self.step.insert(DecayedStep(step)) }
+impl UpdateRule for Decayed {
+    fn apply(&self, exec: Exec, role: Role, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]) {
+        let step = if self.everywhere || role == Role::Weight { self.step } else { self.step.without_decay() };
+        step.apply(exec, value, gradient, state);
     }
 }
 

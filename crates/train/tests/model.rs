@@ -49,7 +49,7 @@ fn contents(network: &mut Network) -> Vec<(String, Vec<usize>, Vec<f32>)> {
             let inputs = widths.pop().unwrap();
             width = *widths.last().unwrap();
             shapes.push(vec![("weight", vec![inputs, width]), ("bias", vec![width])]);
-        } else if kind == "batch_norm" {
+        } else if kind.starts_with("batch_norm") {
             shapes.push(["gamma", "beta", "running_mean", "running_var"].map(|name| (name, vec![width])).to_vec());
         } else {
             shapes.push(vec![]);

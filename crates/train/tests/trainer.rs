@@ -5,7 +5,7 @@ mod common;
 use common::{WIDTH, images, small};
 use layers::{BatchNormForm, DropoutForm, Network, Pass, Role, Stream, stream};
 use mnist_io::dataset::below;
-use mnist_io::{Dataset, Sampling};
+use mnist_io::{Dataset, Sampler, Sampling};
 use optim::Schedule;
 use tensor::{Exec, Tensor, View};
 use testkit::compare::{Bound, assert_bits, assert_close, assert_close_f64};
@@ -20,10 +20,18 @@ fn trainer(config: Config, data: &Dataset) -> Trainer {
     Trainer::new(config, Exec::serial(), data.clone()).unwrap()
 }
 
-/// Role, value and gradient of every parameter.
-fn parameters(network: &mut Network) -> Vec<(Role, Vec<f32>, Vec<f32>)> {
+/// Role and value of every parameter.
+fn parameters(network: &mut Network) -> Vec<(Role, Vec<f32>)> {
     let mut all = Vec::new();
-    network.parameters(&mut |_, p| all.push((p.role, p.value.to_vec(), p.gradient.to_vec())));
+    network.parameters(&mut |_, p| all.push((p.role, p.value.to_vec())));
+    all
+}
+
+/// The gradient of every parameter for a batch. (A training step does not keep them.)
+fn gradients(network: &mut Network, batch: View<'_, f32, 2>, labels: &[u8]) -> Vec<Vec<f32>> {
+    network.loss_and_gradients(Exec::serial(), 0, batch, labels).unwrap();
+    let mut all = Vec::new();
+    network.parameters(&mut |_, p| all.push(p.gradient.to_vec()));
     all
 }
 
@@ -69,11 +77,14 @@ fn weight_decay_shrinks_weights_alone_in_the_book_and_every_parameter_in_torch()
     for preset in PRESETS {
         let mut trainer = without_anything_to_learn(preset, 0.25);
         let before = parameters(trainer.network());
+        let black = Tensor::zeros([10, WIDTH]);
+        let labels: Vec<u8> = (0..10).collect();
+        let gradients = gradients(trainer.network(), black.view(), &labels);
         trainer.step().unwrap();
         let after = parameters(trainer.network());
         let roles: Vec<Role> = after.iter().map(|(role, ..)| *role).collect();
         assert_eq!(roles, [Role::Weight, Role::Bias, Role::Scale, Role::Shift, Role::Weight, Role::Bias]);
-        for ((role, before, _), (_, after, gradient)) in before.iter().zip(&after) {
+        for (((role, before), (_, after)), gradient) in before.iter().zip(&after).zip(&gradients) {
             assert!(gradient.iter().all(|g| g.abs() < 1e-6), "there is nothing to learn, but {role:?}: {gradient:?}");
             // 1 − ηλ = 1 − 0.5·0.25
             let kept = if preset == Preset::Torch || *role == Role::Weight { 0.875 } else { 1.0 };
@@ -91,7 +102,7 @@ fn the_penalty_is_in_the_books_loss_and_not_in_torchs() {
         let squares: f64 = parameters(trainer.network())
             .iter()
             .filter(|(role, ..)| *role == Role::Weight)
-            .flat_map(|(_, value, _)| value)
+            .flat_map(|(_, value)| value)
             .map(|&w| f64::from(w) * f64::from(w))
             .sum();
         // The second layer alone: ten times 0.5² + 1² + 2².
@@ -117,13 +128,21 @@ fn one_step_of_sgd_is_the_gradient_and_the_decay_of_each_parameter_times_the_rat
     for preset in PRESETS {
         let mut config = Config { preset, weight_decay: 0.03, ..small(&[6, 5]) };
         config.architecture.batch_norm = Some(preset.batch_norm_form());
+        // The batches that the trainer draws.
+        let mut sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
         let mut trainer = trainer(config, &data);
         trainer.step().unwrap();
+        sampler.next_batch();
         let before = parameters(trainer.network());
+        let indices = sampler.next_batch();
+        let (mut batch, mut labels) = (Tensor::zeros([indices.len(), WIDTH]), vec![0; indices.len()]);
+        data.gather(indices, batch.as_mut_slice(), &mut labels);
+        // Of a training pass: the running statistics that it moves are no part of them.
+        let gradients = gradients(trainer.network(), batch.view(), &labels);
         trainer.step().unwrap();
         let after = parameters(trainer.network());
         let before_batch_norm = |i: usize| after.get(i + 1).is_some_and(|(role, ..)| *role == Role::Scale);
-        for (i, ((role, before, _), (_, after, gradient))) in before.iter().zip(&after).enumerate() {
+        for (i, (((role, before), (_, after)), gradient)) in before.iter().zip(&after).zip(&gradients).enumerate() {
             if before_batch_norm(i) {
                 // Batch normalisation takes such a bias out again: its gradient is 0 but for rounding.
                 assert!(gradient.iter().all(|g| g.abs() < 1e-6), "bias {i}: {gradient:?}");
@@ -171,7 +190,7 @@ fn the_loss_after_a_step_is_that_of_its_batch_in_inference_with_the_new_weights(
         let penalty: f64 = parameters(trainer.network())
             .iter()
             .filter(|(role, ..)| preset == Preset::Book && *role == Role::Weight)
-            .flat_map(|(_, value, _)| value)
+            .flat_map(|(_, value)| value)
             .map(|&w| 0.5 * decay * f64::from(w) * f64::from(w))
             .sum();
         let want = softmax_loss(&widen(logits.as_slice()), &labels, 10).loss + penalty;
@@ -220,16 +239,17 @@ fn the_learning_rate_follows_its_schedule_from_epoch_to_epoch() {
     assert_eq!(trainer.steps(), 12);
 }
 
-/// Image i has pixel i alone, so row i of the gradient of a network without hidden layers is 0 unless image i is drawn.
+/// Image i has pixel i alone, so row i of the weights of a network without hidden layers stays where it is unless image i is drawn.
 fn drawn(config: &Config, steps: usize) -> Vec<Vec<usize>> {
     let pixels = (0..WIDTH * WIDTH).map(|i| if i % (WIDTH + 1) == 0 { 255 } else { 0 }).collect();
     let data = Dataset::new(pixels, vec![0; WIDTH], 3, 4).unwrap();
     let mut trainer = trainer(config.clone(), &data);
     (0..steps)
         .map(|_| {
+            let before = parameters(trainer.network())[0].1.clone();
             trainer.step().unwrap();
-            let gradient = parameters(trainer.network())[0].2.clone();
-            (0..WIDTH).filter(|&i| gradient[i * 10..][..10].iter().any(|&g| g != 0.0)).collect()
+            let after = &parameters(trainer.network())[0].1;
+            (0..WIDTH).filter(|&i| after[i * 10..][..10] != before[i * 10..][..10]).collect()
         })
         .collect()
 }

@@ -174,8 +174,13 @@ impl Plan {
         let threads = exec.threads().min(work / per_thread.max(1)).max(1);
         let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
-        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session.
-        let chunks = if work < EVEN || workers == Workers::Helping { threads } else { uneven(threads) };
+        // A product so short that the threads stay awake behind it is cut evenly. In a session a helper may be busy with something else, and come
+        // late: a tall product has more chunks to take.
+        let chunks = match workers {
+            Workers::Helping => threads * (m / (threads * CHUNK_ROWS)).clamp(1, 4),
+            _ if work < EVEN => threads,
+            _ => uneven(threads),
+        };
         let split = if threads == 1 {
             Split::Serial
         } else if pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone {
@@ -202,6 +207,9 @@ const PAGE: usize = 4096;
 
 /// Panels of B that repay packing the rows of a transposed A.
 pub(super) const PANELS: usize = 4;
+
+/// Fewest rows of a chunk of a session's product, if it has more chunks than threads.
+const CHUNK_ROWS: usize = 96;
 
 /// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against two.
 const HELPED: usize = 5;

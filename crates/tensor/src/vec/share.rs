@@ -24,7 +24,7 @@ pub trait StripKernel<const X: usize, const Y: usize, const P: usize>: Sync {
 /// Bytes of a strip of all matrices together that stay in a near cache while a kernel goes down the strip more than once.
 const NEAR: usize = 1 << 20;
 /// Elements a helper must have to be worth sharing with: half a microsecond of them, and as long to call him.
-const PER_HELPER: usize = 8192;
+const PER_HELPER: usize = 16384;
 /// Elements that are worth waking threads for.
 const TO_WAKE: usize = 1 << 20;
 
