@@ -1,4 +1,4 @@
-//! Criterion's wall time, printed as GFLOP/s and as a share of what this machine's fused multiply-add units can do.
+//! Criterion's wall time, printed as GFLOP/s or GB/s and as a share of what this machine can do.
 
 use crate::{best, execs};
 use criterion::Throughput;
@@ -6,6 +6,7 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tensor::limits::Level;
 use tensor::{Exec, probe};
 
 /// The peaks of this machine, measured when the bench starts.
@@ -35,21 +36,35 @@ impl Peaks {
     }
 }
 
-/// The peak that the next benchmark's share is of; the bench sets it, the formatter reads it.
-pub type CurrentPeak = Rc<Cell<f64>>;
+/// The limit that the next benchmark's share is of; the bench sets it, the formatter reads it.
+#[derive(Clone, Debug)]
+pub struct CurrentLimit(Rc<Cell<(&'static str, f64)>>);
 
-/// Wall time whose throughput, counted in operations, reads as `208.1 GFLOP/s (86 % of peak)`.
+impl CurrentLimit {
+    /// A peak in FLOP/s.
+    pub fn set(&self, peak: f64) {
+        self.0.set(("peak", peak));
+    }
+
+    /// A copy's bytes a second in a level of the memory.
+    pub fn set_level(&self, level: &Level) {
+        self.0.set((level.name, level.bandwidth));
+    }
+}
+
+/// Wall time whose throughput, counted in operations, reads as `208.1 GFLOP/s (86 % of peak)`, and counted in bytes as `95.2 GB/s (87 % of
+/// a copy in L2)`.
 #[derive(Debug)]
 pub struct Flops(Format);
 
 #[derive(Debug)]
-struct Format(CurrentPeak);
+struct Format(CurrentLimit);
 
 impl Flops {
-    /// A measurement with the peak it will print shares of.
-    pub fn new() -> (Self, CurrentPeak) {
-        let peak = CurrentPeak::new(Cell::new(f64::NAN));
-        (Self(Format(peak.clone())), peak)
+    /// A measurement with the limit it will print shares of.
+    pub fn new() -> (Self, CurrentLimit) {
+        let limit = CurrentLimit(Rc::new(Cell::new(("nothing", f64::NAN))));
+        (Self(Format(limit.clone())), limit)
     }
 }
 
@@ -79,11 +94,17 @@ impl Measurement for Flops {
 
 impl ValueFormatter for Format {
     fn format_throughput(&self, throughput: &Throughput, nanoseconds: f64) -> String {
-        let Throughput::Elements(flops) = *throughput else {
-            return WallTime.formatter().format_throughput(throughput, nanoseconds);
-        };
-        let rate = flops as f64 / nanoseconds;
-        format!("{rate:.1} GFLOP/s ({:.0} % of peak)", 1e11 * rate / self.0.get())
+        let (name, limit) = self.0.0.get();
+        let share = |amount: u64| 1e11 * amount as f64 / nanoseconds / limit;
+        match *throughput {
+            Throughput::Elements(flops) => {
+                format!("{:.1} GFLOP/s ({:.0} % of {name})", flops as f64 / nanoseconds, share(flops))
+            }
+            Throughput::Bytes(bytes) => {
+                format!("{:.1} GB/s ({:.0} % of a copy in {name})", bytes as f64 / nanoseconds, share(bytes))
+            }
+            _ => WallTime.formatter().format_throughput(throughput, nanoseconds),
+        }
     }
     fn scale_values(&self, typical: f64, values: &mut [f64]) -> &'static str {
         WallTime.formatter().scale_values(typical, values)

@@ -6,14 +6,14 @@
 //! program do; there the threads of a pool are asleep too.
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
-use groundup_benches::{CurrentPeak, Engine, Flops, Peaks, Product, best, criterion, enter_pool, execs};
+use groundup_benches::{CurrentLimit, Engine, Flops, Peaks, Product, best, criterion, enter_pool, execs};
 use std::time::{Duration, Instant};
 use testkit::rng::Rng;
 use testkit::shapes::{self, Shape};
 
 struct Bench {
     peaks: Peaks,
-    current: CurrentPeak,
+    current: CurrentLimit,
     cores: usize,
 }
 

@@ -8,7 +8,7 @@ mod flops;
 mod workloads;
 
 pub use engines::{Engine, Product};
-pub use flops::{CurrentPeak, Flops, Peaks};
+pub use flops::{CurrentLimit, Flops, Peaks};
 pub use workloads::{WORKLOADS, workload};
 
 use criterion::Criterion;

@@ -41,14 +41,24 @@ fn main() {
         if std::env::var_os("PROFILE").is_some() {
             tensor::profile::start();
             let start = Instant::now();
-            for _ in 0..steps { trainer.step().unwrap(); }
+            for _ in 0..steps {
+                trainer.step().unwrap();
+            }
             let total = start.elapsed().as_secs_f64();
             let rows = tensor::profile::stop();
             let mut sum = 0.0;
             for r in &rows {
                 let t = r.time.as_secs_f64();
                 sum += t;
-                eprintln!("{:9} {:2} {:22} {:8.2} us {:7.1} GFLOP/s {:7.1} GB/s", r.section, r.part, r.kernel, t / steps as f64 * 1e6, r.work.flops as f64 / t / 1e9, r.work.bytes as f64 / t / 1e9);
+                eprintln!(
+                    "{:9} {:2} {:22} {:8.2} us {:7.1} GFLOP/s {:7.1} GB/s",
+                    r.section,
+                    r.part,
+                    r.kernel,
+                    t / steps as f64 * 1e6,
+                    r.work.flops as f64 / t / 1e9,
+                    r.work.bytes as f64 / t / 1e9
+                );
             }
             eprintln!("sum {:.2} of {:.2} us", sum / steps as f64 * 1e6, total / steps as f64 * 1e6);
         }

@@ -35,6 +35,8 @@ pub enum Command {
     Info,
     /// The matrix product rung by rung, from three loops to the real thing, timed on this machine.
     Ladder(Ladder),
+    /// The kernels of a training step under the roofs of this machine: its arithmetic peak and its bandwidths.
+    Roofline(Roofline),
 }
 
 /// The chapter's experiments.
@@ -140,6 +142,9 @@ pub struct Train {
     /// Save the trained network.
     #[arg(long, value_name = "FILE.safetensors")]
     pub save: Option<PathBuf>,
+    /// Also say where the time of a step goes, by layer and kernel, from some more steps of the same run after it.
+    #[arg(long)]
+    pub profile: bool,
     /// Print nothing but errors (and the JSON, if asked for).
     #[arg(long)]
     pub quiet: bool,
@@ -221,6 +226,33 @@ fn sizes(text: &str) -> Result<Sizes, String> {
     sizes
         .filter(|sizes| sizes.iter().all(|&size| size <= 4096))
         .ok_or_else(|| format!("\"{text}\" is not a shape; write three sizes from 1 to 4096, such as 100x784x100"))
+}
+
+/// A training step to look into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "verbatim")]
+pub enum Workload {
+    /// 784-100×4-10, batch 128, SGD.
+    A,
+    /// The same with Adam.
+    B,
+    /// 784-100×5-10 with batch normalisation, batch 100, SGD.
+    C,
+    /// 784-1024×3-10, batch 512, Adam.
+    D,
+}
+
+#[derive(Debug, Args)]
+pub struct Roofline {
+    /// Where the plot goes.
+    #[arg(long, value_name = "FILE.svg", default_value = "roofline.svg")]
+    pub out: PathBuf,
+    /// The training step; more than one if given again, all without any.
+    #[arg(long = "workload", value_name = "NAME")]
+    pub workloads: Vec<Workload>,
+    /// Threads a kernel may use; the roofs are then those of all of them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    pub threads: usize,
 }
 
 #[derive(Debug, Subcommand)]

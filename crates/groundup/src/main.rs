@@ -9,6 +9,7 @@ mod commands;
 mod data;
 mod experiments;
 mod figure;
+mod profile;
 mod progress;
 mod report;
 mod statistics;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Data(command) => commands::data::run(&command),
         Command::Info => commands::info::run(),
         Command::Ladder(options) => commands::ladder::run(&options),
+        Command::Roofline(options) => commands::roofline::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,8 +3,8 @@
 use crate::layer::{Layer, Pass, expect_shape};
 use std::marker::PhantomData;
 use tensor::isa::{Isa, Op};
-use tensor::vec::{map_lanes, map2_lanes};
 use tensor::profile::{Work, kernel};
+use tensor::vec::{map_lanes, map2_lanes};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// The activation functions, by name.

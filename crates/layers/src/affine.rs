@@ -22,8 +22,8 @@ use crate::init::Init;
 use crate::layer::{Batch, Layer, Parameter, Pass, Role, State, UpdateRule, expect_shape};
 use crate::relu::ReluFunction;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tensor::vec::{column_sums, for_each_piece};
 use tensor::profile::{Work, kernel};
+use tensor::vec::{column_sums, for_each_piece};
 use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut, gemm};
 
 /// Y = X·W + b, or max(0, X·W + b). Cost: 2·B·I·O operations forward, twice that backward.
@@ -57,7 +57,16 @@ impl Affine {
     pub fn from_parts(weight: Tensor<f32, 2>, bias: Tensor<f32, 1>) -> Result<Self, ShapeError> {
         expect_shape("affine", "the bias", [1, bias.len()], [1, weight.shape()[1]])?;
         let (d_weight, d_bias) = (Tensor::zeros(weight.shape()), Tensor::zeros(bias.shape()));
-        Ok(Self { weight, bias, d_weight, d_bias, relu: false, gates_dx: false, dy_is_gated: false, masked: Tensor::zeros([0, 0]) })
+        Ok(Self {
+            weight,
+            bias,
+            d_weight,
+            d_bias,
+            relu: false,
+            gates_dx: false,
+            dy_is_gated: false,
+            masked: Tensor::zeros([0, 0]),
+        })
     }
 
     /// The fused form, with a ReLU on its output.
@@ -216,7 +225,8 @@ impl Layer for Affine {
             kernel("dW = Xᵀ·dY", work, || match x {
                 Batch::Floats(x) => Gemm::new(x.t(), gradient, d_weight.view_mut()).run(exec),
                 Batch::Bytes(x) => {
-                    let keep = |_: Exec, gradient: &[f32], [d_weight]: [&mut [f32]; 1]| d_weight.copy_from_slice(gradient);
+                    let keep =
+                        |_: Exec, gradient: &[f32], [d_weight]: [&mut [f32]; 1]| d_weight.copy_from_slice(gradient);
                     gemm::consume_bytes(exec, x, gradient, [d_weight.as_mut_slice()], &keep)
                 }
             })?;

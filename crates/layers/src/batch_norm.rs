@@ -17,13 +17,15 @@
 //!
 //! and the two sums are dβ and dγ, which are needed anyway. The node-by-node version is `testkit::batch_norm`.
 //!
-//! 1. *Columns in vectors.* Strips of 64 columns go down the rows with their sums in registers (`tensor::vec::Strip`);
-//!    a strip of the chapter's batches (100 × 64 floats, 25 KB) stays in L1 for all its passes, one of 4096 rows in L2.
+//! 1. *Along the rows, a block of them at a time* (`tensor/src/vec/columns.rs`): eight rows are eight streams, with the numbers a column in
+//!    registers for a vector of all eight. It is two passes over X forward, and two over X and dY backward.
 //! 2. *x̂ is not stored.* Backward computes it again from X and μ: a subtraction instead of a B×D buffer that would be written and read.
 //! 3. *What is the same down a column is taken out of the loop.* With t = x − μ, forward is y = (γ·s)·t + β; backward's sums are Σ dy and Σ dy·t
 //!    (dγ = s·Σ dy·t), and dx = γ·s·((dy − dβ/B) − (s·dγ/B)·t): four operations an element instead of five. The differences stay
 //!    differences: multiplied out, x·b + c loses its digits when μ ≫ σ, and the dx of a batch of one is no longer 0.
-//! 4. *Two passes for the variance.* Σx² − B·μ² is one pass less and loses all digits when μ ≫ σ.
+//! 4. *Mean and variance in one pass.* Each block of eight rows has its own mean and its own Σ (x − mean)², from registers; two blocks are merged by
+//!    Chan, Golub and LeVeque's formula: with δ the difference of the means, the squares add up to S₁ + S₂ + δ²·n₁n₂/(n₁ + n₂). Σx² − B·μ²
+//!    would be one pass too, and loses all digits when μ ≫ σ; this does not. (Two passes, the second with the mean known, read X once more.)
 //! 5. *The ReLU behind it is free* ([`BatchNorm::with_relu`]): a maximum as y is stored. Its derivative is the next layer's to apply as it makes
 //!    dY; where that does not, it is made again from the sign of γ·s·t + β.
 //!
@@ -33,9 +35,10 @@
 //! 1e-5, running variance unbiased (·B/(B − 1)), starting at 1. Both keep 0.9 of the running values a batch.
 
 use crate::layer::{Layer, Parameter, Pass, Role, Statistic, expect_shape};
+use std::ops::Range;
 use tensor::isa::Isa;
-use tensor::vec::{COLUMN_BLOCK, Strip, StripKernel, StripMut, for_each_strip, load_columns, store_columns};
 use tensor::profile::{Work, kernel};
+use tensor::vec::{ASCENDING, BlockKernel, ColumnKernel, Columns, ColumnsMut, DESCENDING, for_all_columns, once, pass};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// Whose ε and running variance; see the module.
@@ -61,7 +64,7 @@ const KEPT: f32 = 0.9;
 /// The share of the batch in the new running values.
 const FRESH: f32 = 0.1;
 
-/// Normalises each of D columns over the batch, then scales and shifts it; with a ReLU behind that, if asked for. Cost: three passes over X
+/// Normalises each of D columns over the batch, then scales and shifts it; with a ReLU behind that, if asked for. Cost: two passes over X
 /// forward, two over X and dY backward.
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
@@ -72,9 +75,14 @@ pub struct BatchNorm {
     d_beta: Tensor<f32, 1>,
     running_mean: Tensor<f32, 1>,
     running_var: Tensor<f32, 1>,
-    /// μ and 1/√(σ² + ε) of the last training batch.
+    /// μ, σ², 1/√(σ² + ε) and γ/√(σ² + ε) of the last training batch.
     mean: Tensor<f32, 1>,
+    var: Tensor<f32, 1>,
     inv_std: Tensor<f32, 1>,
+    scale: Tensor<f32, 1>,
+    /// Σdy/B and s·dγ/B, while a backward pass is made; of the running variance, γ/√(σ² + ε), while an inference pass is.
+    mean_dy: Tensor<f32, 1>,
+    slope: Tensor<f32, 1>,
     relu: bool,
     /// Whether dY comes with the ReLU's derivative in it.
     dy_is_gated: bool,
@@ -94,7 +102,11 @@ impl BatchNorm {
             running_mean: filled(0.0),
             running_var: filled(start),
             mean: filled(0.0),
+            var: filled(0.0),
             inv_std: filled(0.0),
+            scale: filled(0.0),
+            mean_dy: filled(0.0),
+            slope: filled(0.0),
             relu: false,
             dy_is_gated: false,
         }
@@ -110,69 +122,133 @@ impl BatchNorm {
     }
 }
 
-/// y = scale·(x − mean) + shift, and the ReLU.
-#[inline(always)]
-fn normalise<I: Isa, const NV: usize>(
-    isa: I,
-    x: [I::F; NV],
-    [mean, scale, shift]: [[I::F; NV]; 3],
-    relu: bool,
-) -> [I::F; NV] {
-    let zero = isa.splat(0.0);
-    let mut y = [zero; NV];
-    for v in 0..NV {
-        y[v] = isa.fma(scale[v], isa.sub(x[v], mean[v]), shift[v]);
-        if relu {
-            y[v] = isa.max(zero, y[v]);
+/// Rows of a block of each pass: as many as there are registers for the addresses of its rows and numbers.
+const MOMENTS_ROWS: usize = 8;
+const NORMALISE_ROWS: usize = 4;
+const SUMS_ROWS: usize = 4;
+const GRADIENT_ROWS: usize = 2;
+
+/// Mean and Σ (x − mean)² of the rows so far, which move.
+struct Moments;
+
+impl BlockKernel<1, 0, 0, 2> for Moments {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(
+        &self,
+        isa: I,
+        first: usize,
+        [x]: [[I::F; R]; 1],
+        []: [I::F; 0],
+        [mean, squares]: [I::F; 2],
+    ) -> ([[I::F; R]; 0], [I::F; 2]) {
+        let mut sum = x[0];
+        for &x in &x[1..] {
+            sum = isa.add(sum, x);
         }
+        let block_mean = isa.mul(sum, isa.splat(1.0 / R as f32));
+        let mut block_squares = isa.splat(0.0);
+        for x in x {
+            let centred = isa.sub(x, block_mean);
+            block_squares = isa.fma(centred, centred, block_squares);
+        }
+        // `first` rows before, R now.
+        let all = (first + R) as f32;
+        let (share, weight) = (isa.splat(R as f32 / all), isa.splat(first as f32 * (R as f32 / all)));
+        let delta = isa.sub(block_mean, mean);
+        let squares = isa.add(squares, block_squares);
+        ([], [isa.fma(delta, share, mean), isa.fma(isa.mul(delta, delta), weight, squares)])
     }
-    y
 }
 
 /// 1/√(var + ε)
 #[inline(always)]
-fn inverse_root<I: Isa, const NV: usize>(isa: I, var: [I::F; NV], epsilon: f32) -> [I::F; NV] {
-    let (one, epsilon) = (isa.splat(1.0), isa.splat(epsilon));
-    let mut inv_std = [one; NV];
-    for v in 0..NV {
-        inv_std[v] = isa.div(one, isa.sqrt(isa.add(var[v], epsilon)));
-    }
-    inv_std
+fn inverse_root<I: Isa>(isa: I, var: I::F, form: BatchNormForm) -> I::F {
+    isa.div(isa.splat(1.0), isa.sqrt(isa.add(var, isa.splat(form.epsilon()))))
 }
 
+/// From γ: of μ, Σ (x − μ)², and the running mean and variance: μ, σ², 1/√(σ² + ε), γ/√(σ² + ε), and the next running mean and variance.
+struct Statistics {
+    form: BatchNormForm,
+}
+
+impl BlockKernel<0, 0, 1, 6> for Statistics {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(
+        &self,
+        isa: I,
+        rows: usize,
+        []: [[I::F; R]; 0],
+        [gamma]: [I::F; 1],
+        [mean, squares, _, _, running_mean, running_var]: [I::F; 6],
+    ) -> ([[I::F; R]; 0], [I::F; 6]) {
+        let rows = rows as f32;
+        let correction = match self.form {
+            BatchNormForm::Book => 1.0,
+            // A batch of one has no unbiased variance; PyTorch refuses it, here its variance of 0 is taken as it is.
+            BatchNormForm::Torch => rows / (rows - 1.0).max(1.0),
+        };
+        let var = isa.div(squares, isa.splat(rows));
+        let inv_std = inverse_root(isa, var, self.form);
+        let (kept, fresh) = (isa.splat(KEPT), isa.splat(FRESH));
+        let running_mean = isa.fma(fresh, mean, isa.mul(kept, running_mean));
+        let running_var = isa.fma(fresh, isa.mul(var, isa.splat(correction)), isa.mul(kept, running_var));
+        ([], [mean, var, inv_std, isa.mul(gamma, inv_std), running_mean, running_var])
+    }
+}
+
+/// γ/√(σ² + ε), from γ and σ².
+struct Scale {
+    form: BatchNormForm,
+}
+
+impl BlockKernel<0, 0, 2, 1> for Scale {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(
+        &self,
+        isa: I,
+        _: usize,
+        []: [[I::F; R]; 0],
+        [gamma, var]: [I::F; 2],
+        _: [I::F; 1],
+    ) -> ([[I::F; R]; 0], [I::F; 1]) {
+        ([], [isa.mul(gamma, inverse_root(isa, var, self.form))])
+    }
+}
+
+/// y = scale·(x − mean) + shift, and the ReLU.
 #[inline(always)]
-fn product<I: Isa, const NV: usize>(isa: I, a: [I::F; NV], b: [I::F; NV]) -> [I::F; NV] {
-    let mut c = a;
-    for v in 0..NV {
-        c[v] = isa.mul(a[v], b[v]);
+fn normalise<I: Isa>(isa: I, x: I::F, [mean, scale, shift]: [I::F; 3]) -> I::F {
+    isa.fma(scale, isa.sub(x, mean), shift)
+}
+
+/// Y from mean, scale and shift.
+struct Normalise {
+    relu: bool,
+}
+
+impl BlockKernel<1, 1, 3, 0> for Normalise {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(
+        &self,
+        isa: I,
+        _: usize,
+        [x]: [[I::F; R]; 1],
+        numbers: [I::F; 3],
+        []: [I::F; 0],
+    ) -> ([[I::F; R]; 1], [I::F; 0]) {
+        let zero = isa.splat(0.0);
+        let mut y = x;
+        for y in &mut y {
+            *y = normalise(isa, *y, numbers);
+            if self.relu {
+                *y = isa.max(zero, *y);
+            }
+        }
+        ([y], [])
     }
-    c
 }
 
-/// Each vector over `divisor`.
-#[inline(always)]
-fn over<I: Isa, const NV: usize>(isa: I, a: [I::F; NV], divisor: f32) -> [I::F; NV] {
-    let (mut c, divisor) = (a, isa.splat(divisor));
-    for v in 0..NV {
-        c[v] = isa.div(a[v], divisor);
-    }
-    c
-}
-
-/// The rows of the blocks that column sums are made of: each a chain, and the chains added in ascending order.
-fn blocks(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    (0..rows).step_by(COLUMN_BLOCK).map(move |from| from..rows.min(from + COLUMN_BLOCK))
-}
-
-/// total + chain
-#[inline(always)]
-fn add_to<I: Isa, const NV: usize>(isa: I, total: &mut [I::F; NV], chain: [I::F; NV]) {
-    for v in 0..NV {
-        total[v] = isa.add(total[v], chain[v]);
-    }
-}
-
-/// Statistics and Y of a training batch. A number a column: μ, 1/√(σ² + ε), and the running mean and variance.
+/// Statistics and Y of a training batch. A number a column: μ, σ², 1/√(σ² + ε), γ/√(σ² + ε), and the running mean and variance.
 struct Training<'a> {
     form: BatchNormForm,
     gamma: &'a [f32],
@@ -180,156 +256,164 @@ struct Training<'a> {
     relu: bool,
 }
 
-impl StripKernel<1, 1, 4> for Training<'_> {
+impl ColumnKernel<1, 1, 6> for Training<'_> {
     #[inline(always)]
-    fn run<I: Isa, const NV: usize>(
+    fn run<I: Isa>(
         &self,
         isa: I,
-        (from, columns): (usize, usize),
-        [x]: [Strip<'_, NV>; 1],
-        [mut y]: [StripMut<'_, NV>; 1],
-        [mean_out, inv_std_out, running_mean, running_var]: [&mut [f32]; 4],
+        columns: Range<usize>,
+        [x]: [Columns<'_>; 1],
+        mut y: [ColumnsMut<'_>; 1],
+        [mean, var, inv_std, scale, running_mean, running_var]: [&mut [f32]; 6],
     ) {
-        let rows = x.rows();
-        let zero = [isa.splat(0.0); NV];
-        let mut sum = zero;
-        for block in blocks(rows) {
-            let mut chain = zero;
-            for i in block {
-                add_to(isa, &mut chain, x.load(isa, i));
-            }
-            add_to(isa, &mut sum, chain);
-        }
-        let mean = over(isa, sum, rows as f32);
-        let mut squares = zero;
-        for block in blocks(rows) {
-            let mut chain = zero;
-            for i in block {
-                let x = x.load(isa, i);
-                for v in 0..NV {
-                    let centred = isa.sub(x[v], mean[v]);
-                    chain[v] = isa.fma(centred, centred, chain[v]);
-                }
-            }
-            add_to(isa, &mut squares, chain);
-        }
-        let var = over(isa, squares, rows as f32);
-        let inv_std = inverse_root(isa, var, self.form.epsilon());
-
-        let scale = product(isa, load_columns(isa, self.gamma, from, columns), inv_std);
-        let shift = load_columns(isa, self.beta, from, columns);
-        for i in 0..rows {
-            let normalised = normalise(isa, x.load(isa, i), [mean, scale, shift], self.relu);
-            y.store(isa, i, normalised);
-        }
-
-        store_columns(isa, mean, mean_out, 0, columns);
-        store_columns(isa, inv_std, inv_std_out, 0, columns);
-        let correction = match self.form {
-            BatchNormForm::Book => 1.0,
-            // A batch of one has no unbiased variance; PyTorch refuses it, here its variance of 0 is taken as it is.
-            BatchNormForm::Torch => rows as f32 / (rows as f32 - 1.0).max(1.0),
-        };
-        for (running, fresh, correction) in [(running_mean, mean, 1.0), (running_var, var, correction)] {
-            let mut next: [I::F; NV] = load_columns(isa, running, 0, columns);
-            for v in 0..NV {
-                let fresh = isa.mul(fresh[v], isa.splat(correction));
-                next[v] = isa.fma(isa.splat(FRESH), fresh, isa.mul(isa.splat(KEPT), next[v]));
-            }
-            store_columns(isa, next, running, 0, columns);
-        }
+        mean.fill(0.0);
+        var.fill(0.0);
+        pass::<I, _, 1, 0, 0, 2, MOMENTS_ROWS, ASCENDING>(
+            isa,
+            &Moments,
+            [x],
+            &mut [],
+            [],
+            &mut [&mut *mean, &mut *var],
+        );
+        let (gamma, beta) = (&self.gamma[columns.clone()], &self.beta[columns]);
+        let numbers = &mut [&mut *mean, &mut *var, inv_std, &mut *scale, running_mean, running_var];
+        once(isa, &Statistics { form: self.form }, x.rows(), [gamma], numbers);
+        let kernel = Normalise { relu: self.relu };
+        pass::<I, _, 1, 1, 3, 0, NORMALISE_ROWS, DESCENDING>(isa, &kernel, [x], &mut y, [mean, scale, beta], &mut []);
     }
 }
 
-/// Y from the running statistics.
+/// Y from the running statistics. A number a column: γ/√(σ² + ε).
 struct Inference<'a> {
-    layer: &'a BatchNorm,
-}
-
-impl StripKernel<1, 1, 0> for Inference<'_> {
-    #[inline(always)]
-    fn run<I: Isa, const NV: usize>(
-        &self,
-        isa: I,
-        (from, columns): (usize, usize),
-        [x]: [Strip<'_, NV>; 1],
-        [mut y]: [StripMut<'_, NV>; 1],
-        []: [&mut [f32]; 0],
-    ) {
-        let layer = self.layer;
-        let mean = load_columns(isa, layer.running_mean.as_slice(), from, columns);
-        let var = load_columns(isa, layer.running_var.as_slice(), from, columns);
-        let inv_std = inverse_root(isa, var, layer.form.epsilon());
-        let scale = product(isa, load_columns(isa, layer.gamma.as_slice(), from, columns), inv_std);
-        let shift = load_columns(isa, layer.beta.as_slice(), from, columns);
-        for i in 0..x.rows() {
-            let normalised = normalise(isa, x.load(isa, i), [mean, scale, shift], layer.relu);
-            y.store(isa, i, normalised);
-        }
-    }
-}
-
-/// dβ and dγ, one number a column each, and dX, if it is there, from X and dY.
-struct Backward<'a> {
+    form: BatchNormForm,
     gamma: &'a [f32],
     beta: &'a [f32],
-    mean: &'a [f32],
-    inv_std: &'a [f32],
-    /// Whether dY is to be 0 where γ·x̂ + β is not above 0.
+    running_mean: &'a [f32],
+    running_var: &'a [f32],
+    relu: bool,
+}
+
+impl ColumnKernel<1, 1, 1> for Inference<'_> {
+    #[inline(always)]
+    fn run<I: Isa>(
+        &self,
+        isa: I,
+        columns: Range<usize>,
+        x: [Columns<'_>; 1],
+        mut y: [ColumnsMut<'_>; 1],
+        [scale]: [&mut [f32]; 1],
+    ) {
+        let (gamma, var) = (&self.gamma[columns.clone()], &self.running_var[columns.clone()]);
+        once(isa, &Scale { form: self.form }, 0, [gamma, var], &mut [&mut *scale]);
+        let (mean, shift) = (&self.running_mean[columns.clone()], &self.beta[columns]);
+        let kernel = Normalise { relu: self.relu };
+        pass::<I, _, 1, 1, 3, 0, NORMALISE_ROWS, ASCENDING>(isa, &kernel, x, &mut y, [mean, scale, shift], &mut []);
+    }
+}
+
+/// Σ dy and Σ dy·(x − μ), which move. With `mask`, dy is 0 where scale·(x − mean) + shift is not above 0.
+struct Sums {
     mask: bool,
 }
 
-impl<const DX: usize> StripKernel<2, DX, 2> for Backward<'_> {
+impl BlockKernel<2, 0, 3, 2> for Sums {
     #[inline(always)]
-    fn run<I: Isa, const NV: usize>(
+    fn block<I: Isa, const R: usize>(
         &self,
         isa: I,
-        (from, columns): (usize, usize),
-        [x, dy]: [Strip<'_, NV>; 2],
-        dx: [StripMut<'_, NV>; DX],
-        [d_beta_out, d_gamma_out]: [&mut [f32]; 2],
-    ) {
-        let (rows, zero) = (x.rows(), [isa.splat(0.0); NV]);
-        let mean: [I::F; NV] = load_columns(isa, self.mean, from, columns);
-        let inv_std = load_columns(isa, self.inv_std, from, columns);
-        let scale: [I::F; NV] = product(isa, load_columns(isa, self.gamma, from, columns), inv_std);
-        let shift = load_columns(isa, self.beta, from, columns);
-        let mask = self.mask;
-
-        let (mut sum_dy, mut sum_dy_t) = (zero, zero);
-        for block in blocks(rows) {
-            let (mut chain_dy, mut chain_dy_t) = (zero, zero);
-            for i in block {
-                let (x, dy) = (x.load(isa, i), dy.load(isa, i));
-                let y = if mask { normalise(isa, x, [mean, scale, shift], false) } else { zero };
-                for v in 0..NV {
-                    let dy = if mask { isa.gate(y[v], dy[v]) } else { dy[v] };
-                    chain_dy[v] = isa.add(chain_dy[v], dy);
-                    chain_dy_t[v] = isa.fma(dy, isa.sub(x[v], mean[v]), chain_dy_t[v]);
-                }
-            }
-            add_to(isa, &mut sum_dy, chain_dy);
-            add_to(isa, &mut sum_dy_t, chain_dy_t);
+        _: usize,
+        [x, dy]: [[I::F; R]; 2],
+        numbers: [I::F; 3],
+        [sum_dy, sum_dy_t]: [I::F; 2],
+    ) -> ([[I::F; R]; 0], [I::F; 2]) {
+        let zero = isa.splat(0.0);
+        let (mut block_dy, mut block_dy_t) = (zero, zero);
+        for r in 0..R {
+            let dy = if self.mask { isa.gate(normalise(isa, x[r], numbers), dy[r]) } else { dy[r] };
+            block_dy = isa.add(block_dy, dy);
+            block_dy_t = isa.fma(dy, isa.sub(x[r], numbers[0]), block_dy_t);
         }
-        let d_gamma = product(isa, sum_dy_t, inv_std);
-        store_columns(isa, sum_dy, d_beta_out, 0, columns);
-        store_columns(isa, d_gamma, d_gamma_out, 0, columns);
+        ([], [isa.add(sum_dy, block_dy), isa.add(sum_dy_t, block_dy_t)])
+    }
+}
 
-        // dx = scale·((dy − dβ/B) − (s·dγ/B)·t)
-        let (mean_dy, mean_dy_normalised) = (over(isa, sum_dy, rows as f32), over(isa, d_gamma, rows as f32));
-        let slope = product(isa, inv_std, mean_dy_normalised);
-        for mut dx in dx {
-            for i in 0..rows {
-                let (x, dy) = (x.load(isa, i), dy.load(isa, i));
-                let y = if mask { normalise(isa, x, [mean, scale, shift], false) } else { zero };
-                let mut out = zero;
-                for v in 0..NV {
-                    let dy = if mask { isa.gate(y[v], dy[v]) } else { dy[v] };
-                    let (centred, t) = (isa.sub(dy, mean_dy[v]), isa.sub(x[v], mean[v]));
-                    out[v] = isa.mul(scale[v], isa.fnma(slope[v], t, centred));
-                }
-                dx.store(isa, i, out);
-            }
+/// From 1/√(σ² + ε): of dβ and Σ dy·(x − μ): dβ, dγ, dβ/B and the slope.
+struct Slopes;
+
+impl BlockKernel<0, 0, 1, 4> for Slopes {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(
+        &self,
+        isa: I,
+        rows: usize,
+        []: [[I::F; R]; 0],
+        [inv_std]: [I::F; 1],
+        [d_beta, sum_dy_t, _, _]: [I::F; 4],
+    ) -> ([[I::F; R]; 0], [I::F; 4]) {
+        let rows = isa.splat(rows as f32);
+        let d_gamma = isa.mul(sum_dy_t, inv_std);
+        ([], [d_beta, d_gamma, isa.div(d_beta, rows), isa.mul(inv_std, isa.div(d_gamma, rows))])
+    }
+}
+
+/// dX from mean, scale, shift, Σdy/B and the slope s·dγ/B.
+struct Gradient {
+    mask: bool,
+}
+
+impl BlockKernel<2, 1, 5, 0> for Gradient {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(
+        &self,
+        isa: I,
+        _: usize,
+        [x, dy]: [[I::F; R]; 2],
+        [mean, scale, shift, mean_dy, slope]: [I::F; 5],
+        []: [I::F; 0],
+    ) -> ([[I::F; R]; 1], [I::F; 0]) {
+        let mut dx = x;
+        for r in 0..R {
+            let dy = if self.mask { isa.gate(normalise(isa, x[r], [mean, scale, shift]), dy[r]) } else { dy[r] };
+            let centred = isa.sub(dy, mean_dy);
+            dx[r] = isa.mul(scale, isa.fnma(slope, isa.sub(x[r], mean), centred));
+        }
+        ([dx], [])
+    }
+}
+
+/// dβ and dγ, and dX, if it is there, from X and dY. A number a column: dβ, dγ, dβ/B and the slope.
+struct Backward<'a> {
+    beta: &'a [f32],
+    mean: &'a [f32],
+    inv_std: &'a [f32],
+    /// γ/√(σ² + ε)
+    scale: &'a [f32],
+    mask: bool,
+}
+
+impl<const DX: usize> ColumnKernel<2, DX, 4> for Backward<'_> {
+    #[inline(always)]
+    fn run<I: Isa>(
+        &self,
+        isa: I,
+        columns: Range<usize>,
+        x: [Columns<'_>; 2],
+        dx: [ColumnsMut<'_>; DX],
+        [d_beta, d_gamma, mean_dy, slope]: [&mut [f32]; 4],
+    ) {
+        let [beta, mean, inv_std, scale] =
+            [self.beta, self.mean, self.inv_std, self.scale].map(|values| &values[columns.clone()]);
+        d_beta.fill(0.0);
+        d_gamma.fill(0.0);
+        let kernel = Sums { mask: self.mask };
+        let moving = &mut [&mut *d_beta, &mut *d_gamma];
+        pass::<I, _, 2, 0, 3, 2, SUMS_ROWS, ASCENDING>(isa, &kernel, x, &mut [], [mean, scale, beta], moving);
+        once(isa, &Slopes, x[0].rows(), [inv_std], &mut [&mut *d_beta, &mut *d_gamma, &mut *mean_dy, &mut *slope]);
+        let kernel = Gradient { mask: self.mask };
+        for dx in dx {
+            let numbers = [mean, scale, beta, &*mean_dy, &*slope];
+            pass::<I, _, 2, 1, 5, 0, GRADIENT_ROWS, DESCENDING>(isa, &kernel, x, &mut [dx], numbers, &mut []);
         }
     }
 }
@@ -364,13 +448,25 @@ impl Layer for BatchNorm {
                 };
                 let per_column = [
                     self.mean.as_mut_slice(),
+                    self.var.as_mut_slice(),
                     self.inv_std.as_mut_slice(),
+                    self.scale.as_mut_slice(),
                     self.running_mean.as_mut_slice(),
                     self.running_var.as_mut_slice(),
                 ];
-                for_each_strip(exec, &kernel, [x], [y], per_column);
+                for_all_columns(exec, &kernel, [x], [y], per_column);
             }
-            Pass::Inference => for_each_strip(exec, &Inference { layer: self }, [x], [y], []),
+            Pass::Inference => {
+                let kernel = Inference {
+                    form: self.form,
+                    gamma: self.gamma.as_slice(),
+                    beta: self.beta.as_slice(),
+                    running_mean: self.running_mean.as_slice(),
+                    running_var: self.running_var.as_slice(),
+                    relu: self.relu,
+                };
+                for_all_columns(exec, &kernel, [x], [y], [self.slope.as_mut_slice()]);
+            }
         });
         Ok(())
     }
@@ -391,16 +487,21 @@ impl Layer for BatchNorm {
         }
         let work = Work::streaming(2 * x.len(), dx.as_ref().map_or(0, ViewMut::len), 11 * x.len());
         let kernel_of = Backward {
-            gamma: self.gamma.as_slice(),
             beta: self.beta.as_slice(),
             mean: self.mean.as_slice(),
             inv_std: self.inv_std.as_slice(),
+            scale: self.scale.as_slice(),
             mask: self.relu && !self.dy_is_gated,
         };
-        let per_column = [self.d_beta.as_mut_slice(), self.d_gamma.as_mut_slice()];
+        let per_column = [
+            self.d_beta.as_mut_slice(),
+            self.d_gamma.as_mut_slice(),
+            self.mean_dy.as_mut_slice(),
+            self.slope.as_mut_slice(),
+        ];
         kernel("batch norm", work, || match dx {
-            Some(dx) => for_each_strip(exec, &kernel_of, [x, dy], [dx], per_column),
-            None => for_each_strip(exec, &kernel_of, [x, dy], [], per_column),
+            Some(dx) => for_all_columns(exec, &kernel_of, [x, dy], [dx], per_column),
+            None => for_all_columns(exec, &kernel_of, [x, dy], [], per_column),
         });
         Ok(())
     }

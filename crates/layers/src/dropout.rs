@@ -18,8 +18,8 @@
 
 use crate::layer::{Layer, Pass, expect_shape};
 use tensor::isa::{Isa, LANES, Op};
-use tensor::vec::{LaneRng, map2_lanes, uniform_lanes};
 use tensor::profile::{Work, kernel};
+use tensor::vec::{LaneRng, map2_lanes, uniform_lanes};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// When the scale of the kept elements is corrected; see the module.

@@ -143,12 +143,7 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::forward`].
-    pub fn forward_batch(
-        &mut self,
-        exec: Exec,
-        pass: Pass,
-        x: Batch<'_>,
-    ) -> Result<View<'_, f32, 2>, ShapeError> {
+    pub fn forward_batch(&mut self, exec: Exec, pass: Pass, x: Batch<'_>) -> Result<View<'_, f32, 2>, ShapeError> {
         let rows = x.shape()[0];
         expect_shape("network", "the batch", x.shape(), [rows.clamp(1, self.batch), self.architecture.inputs])?;
         self.rows = rows;
@@ -177,7 +172,9 @@ impl Network {
     ) -> Result<f32, ShapeError> {
         self.forward_batch(exec, Pass::Training { step }, Batch::Floats(x))?;
         let loss = self.loss(exec, labels)?;
-        self.backward_in_turn(x.rows(), |layer, _, input, y, dy, dx| layer.backward(exec, input.unwrap_or(x), y, dy, dx))?;
+        self.backward_in_turn(x.rows(), |layer, _, input, y, dy, dx| {
+            layer.backward(exec, input.unwrap_or(x), y, dy, dx)
+        })?;
         Ok(loss)
     }
 
@@ -300,7 +297,8 @@ fn descend(
     rule: &dyn UpdateRule,
     state: &mut [State],
 ) -> Result<(), ShapeError> {
-    let (Some((layer, layers)), Some((gradient, gradients))) = (layers.split_last_mut(), gradients.split_last_mut()) else {
+    let (Some((layer, layers)), Some((gradient, gradients))) = (layers.split_last_mut(), gradients.split_last_mut())
+    else {
         return Ok(());
     };
     let depth = layers.len();

@@ -20,8 +20,8 @@
 
 use crate::layer::expect_shape;
 use tensor::isa::{Isa, LANES, Op};
-use tensor::vec::{exp_lanes, ln_lanes};
 use tensor::profile::{Work, kernel};
+use tensor::vec::{exp_lanes, ln_lanes};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// The loss over C classes.

@@ -9,8 +9,8 @@ use crate::rmsprop::RmsProp;
 use crate::rule::{Form, Rule};
 use crate::sgd::Sgd;
 use tensor::Exec;
-use tensor::vec::for_each_piece;
 use tensor::array::AlignedBuf;
+use tensor::vec::for_each_piece;
 
 /// An update rule, its learning rate, and its state for a list of parameters.
 ///
@@ -121,10 +121,22 @@ impl Step {
         let rate = eta as f32;
         match rule {
             Rule::Sgd => exec.run(Pass { weights, gradient, state: [], decay, rule: Sgd { eta: rate } }),
-            Rule::Momentum { alpha } => exec.run(Pass { weights, gradient, state: [first], decay, rule: Momentum { eta: rate, alpha: alpha as f32, form } }),
-            Rule::Nesterov { alpha } => exec.run(Pass { weights, gradient, state: [first], decay, rule: Nesterov { eta, alpha, form } }),
-            Rule::AdaGrad => exec.run(Pass { weights, gradient, state: [first], decay, rule: AdaGrad { eta: rate, epsilon } }),
-            Rule::RmsProp { rho } => exec.run(Pass { weights, gradient, state: [first], decay, rule: RmsProp { eta: rate, rho, epsilon } }),
+            Rule::Momentum { alpha } => exec.run(Pass {
+                weights,
+                gradient,
+                state: [first],
+                decay,
+                rule: Momentum { eta: rate, alpha: alpha as f32, form },
+            }),
+            Rule::Nesterov { alpha } => {
+                exec.run(Pass { weights, gradient, state: [first], decay, rule: Nesterov { eta, alpha, form } })
+            }
+            Rule::AdaGrad => {
+                exec.run(Pass { weights, gradient, state: [first], decay, rule: AdaGrad { eta: rate, epsilon } })
+            }
+            Rule::RmsProp { rho } => {
+                exec.run(Pass { weights, gradient, state: [first], decay, rule: RmsProp { eta: rate, rho, epsilon } })
+            }
             Rule::Adam { beta1, beta2 } | Rule::AdamW { beta1, beta2, .. } => {
                 let corrected = form == Form::Torch || matches!(rule, Rule::AdamW { .. });
                 let (rate, scale) =
@@ -134,7 +146,13 @@ impl Step {
                     _ => 1.0,
                 };
                 let [keep, rate, scale] = [keep, rate, scale].map(|scalar| scalar as f32);
-                exec.run(Pass { weights, gradient, state: [first, second], decay, rule: Adam { beta1, beta2, keep, rate, scale, epsilon } });
+                exec.run(Pass {
+                    weights,
+                    gradient,
+                    state: [first, second],
+                    decay,
+                    rule: Adam { beta1, beta2, keep, rate, scale, epsilon },
+                });
             }
         }
     }

@@ -11,6 +11,7 @@ pub mod array;
 pub mod exec;
 pub mod gemm;
 pub mod isa;
+pub mod limits;
 pub mod probe;
 pub mod profile;
 pub mod team;

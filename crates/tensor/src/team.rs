@@ -227,7 +227,7 @@ impl Drop for Standing<'_> {
         if self.place.compare_exchange(self.offer, none, Ordering::AcqRel, Ordering::Acquire).is_err() {
             // SAFETY: it stands in the frame of `beside` that made this, too.
             let offer = unsafe { &*self.offer };
-            self.team.wait(|| offer.done.load(Ordering::Acquire));
+            self.team.wait(STALL, || offer.done.load(Ordering::Acquire));
         }
     }
 }
@@ -319,10 +319,10 @@ fn help(team: &Team, thread: usize) {
         // SAFETY: the main thread takes the pointer away and then waits until nobody is looking before the job's end; it is not null, and this thread
         // was looking before it read it, so the job lives. (Both orders are sequentially consistent: either this thread sees
         // the null, or the main thread sees it looking.)
-        if let Some(job) = unsafe { team.job.load(Ordering::SeqCst).as_ref() } {
-            if thread < job.threads {
-                job.work(team, thread);
-            }
+        if let Some(job) = unsafe { team.job.load(Ordering::SeqCst).as_ref() }
+            && thread < job.threads
+        {
+            job.work(team, thread);
         }
     }
 }
@@ -352,7 +352,7 @@ struct Published<'a>(&'a Team);
 impl Drop for Published<'_> {
     fn drop(&mut self) {
         self.0.job.store(std::ptr::null_mut(), Ordering::SeqCst);
-        self.0.wait(|| self.0.active.0.load(Ordering::SeqCst) == 0);
+        self.0.wait(STALL, || self.0.active.0.load(Ordering::SeqCst) == 0);
     }
 }
 
@@ -362,17 +362,20 @@ impl Team {
         for thread in 0..job.threads {
             self.next[thread].0.store(job.own(thread).start, Ordering::Relaxed);
         }
+        let started = Instant::now();
         let published = Published(self);
         self.job.store(std::ptr::from_ref(job).cast_mut().cast(), Ordering::SeqCst);
         self.news.0.fetch_add(1, Ordering::Release);
         job.work(self, 0);
-        self.wait(|| job.done.0.load(Ordering::Acquire) == job.chunks || self.broken.load(Ordering::Acquire));
+        // A helper's chunk may be as long as all of this thread's.
+        let patience = STALL + started.elapsed();
+        self.wait(patience, || job.done.0.load(Ordering::Acquire) == job.chunks || self.broken.load(Ordering::Acquire));
         drop(published);
         assert!(!self.broken.load(Ordering::Acquire), "a helper of the team panicked");
     }
 
-    /// Spins until `done`, and notes if that took long.
-    fn wait(&self, done: impl Fn() -> bool) {
+    /// Spins until `done`, and notes if that took longer than `patience`.
+    fn wait(&self, patience: Duration, done: impl Fn() -> bool) {
         let mut rounds = 0_u32;
         let mut since = None;
         while !done() {
@@ -381,7 +384,7 @@ impl Team {
             if rounds.is_multiple_of(256) {
                 // Some 10 µs; a clock that is read every round would be slower than the rounds.
                 let since: &mut Instant = since.get_or_insert_with(Instant::now);
-                if since.elapsed() > STALL {
+                if since.elapsed() > patience {
                     self.stalled.set(true);
                     std::thread::yield_now();
                 }
@@ -390,7 +393,7 @@ impl Team {
     }
 }
 
-/// So long nobody waits for a helper that has its core: a helper's share of a large product takes less.
+/// So long nobody waits for a helper that has its core, beyond what the helper's share takes: work that is offered takes less.
 const STALL: Duration = Duration::from_micros(500);
 
 /// Sessions without helpers after the first that went wrong.

@@ -78,7 +78,17 @@ fn view(data: &[f32], [rows, columns]: [usize; 2], turned: bool) -> View<'_, f32
 fn no_product_reads_or_writes_beyond_its_operands() {
     let blocks = [
         Blocking { per_thread: 1, to_wake: 0, ..Blocking::default() },
-        Blocking { kc: 7, nc: 20, near: 0, near_c: 0, pack_above: 0, pack_rows: 0, pack_alone: 0, per_thread: 1, to_wake: 0 },
+        Blocking {
+            kc: 7,
+            nc: 20,
+            near: 0,
+            near_c: 0,
+            pack_above: 0,
+            pack_rows: 0,
+            pack_alone: 0,
+            per_thread: 1,
+            to_wake: 0,
+        },
     ];
     let mut rng = Rng::new(1);
     for case in 0..1500 {

@@ -131,8 +131,17 @@ fn plain(shape: [usize; 3]) -> Case {
 }
 
 /// Blocks so small that every loop of the driver runs several times, and B is packed always.
-const SMALL_BLOCKS: Blocking =
-    Blocking { kc: 7, nc: 48, near: 4096, near_c: 4096, pack_above: 0, pack_rows: 0, pack_alone: 0, per_thread: 1, to_wake: 0 };
+const SMALL_BLOCKS: Blocking = Blocking {
+    kc: 7,
+    nc: 48,
+    near: 4096,
+    near_c: 4096,
+    pack_above: 0,
+    pack_rows: 0,
+    pack_alone: 0,
+    per_thread: 1,
+    to_wake: 0,
+};
 
 #[test]
 fn every_edge_of_every_tile_gives_the_bits_of_the_chain() {

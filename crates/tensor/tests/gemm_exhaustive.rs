@@ -25,7 +25,17 @@ use testkit::rng::Rng;
 /// Block sizes with which every product is packed, row by row as in large ones, and shared out among the threads, however small it
 /// is.
 fn blocking(kc: usize, nc: usize) -> Blocking {
-    Blocking { kc, nc, near: 2048, near_c: 1 << 20, pack_above: 0, pack_rows: 0, pack_alone: 0, per_thread: 1, to_wake: 0 }
+    Blocking {
+        kc,
+        nc,
+        near: 2048,
+        near_c: 1 << 20,
+        pack_above: 0,
+        pack_rows: 0,
+        pack_alone: 0,
+        per_thread: 1,
+        to_wake: 0,
+    }
 }
 
 /// The blocks and the packing of a plain call, but shared out among the threads however small the product is.

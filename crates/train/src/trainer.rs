@@ -6,9 +6,9 @@ use layers::{Batch, Network, Pass, Role, Stream, UpdateRule, argmax, stream};
 use mnist_io::{Dataset, Sampler};
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use tensor::Exec;
 use tensor::team::session;
 use tensor::vec::{ByteRows, sum_squares};
-use tensor::Exec;
 
 /// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches.
 const EVALUATION_BATCH: usize = 250;

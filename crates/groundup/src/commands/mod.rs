@@ -5,6 +5,7 @@ pub mod data;
 pub mod evaluate;
 pub mod info;
 pub mod ladder;
+pub mod roofline;
 pub mod search;
 pub mod train;
 

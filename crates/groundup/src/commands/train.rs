@@ -3,11 +3,13 @@
 use super::{Failure, on_threads};
 use crate::cli::Train;
 use crate::data;
+use crate::profile::Profile;
 use crate::progress;
 use indicatif::ProgressBar;
 use layers::Architecture;
 use serde_json::{Map, Value, json};
 use tensor::Exec;
+use tensor::limits::Limits;
 use train::{
     Config, EpochReport, Error, JsonLog, Length, Model, Observer, Quiet, StepReport, Trainer, run as run_training,
     weights_sha256,
@@ -104,7 +106,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     })??;
     bar.finish_and_clear();
 
-    let results = object(json!({
+    let mut results = object(json!({
         "steps": outcome.steps,
         "seconds": outcome.training_time.as_secs_f64(),
         "train_loss": outcome.train_loss,
@@ -118,9 +120,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     if let Some(path) = &options.save {
         Model::save(trainer.network(), path)?;
     }
-    if options.json {
-        println!("{}", Value::Object(results));
-    } else if talk {
+    if talk {
         let rate = outcome.training_time.as_secs_f64() * 1e3 / outcome.steps.max(1) as f64;
         println!(
             "{} steps, {rate:.3} ms each: loss {:.4}, train {:.2} %, test {:.2} %",
@@ -129,6 +129,19 @@ pub fn run(options: &Train) -> Result<(), Failure> {
             100.0 * outcome.train_accuracy,
             100.0 * outcome.test_accuracy
         );
+    }
+    if options.profile && (talk || options.json) {
+        let config = trainer.config().clone();
+        let (profile, limits) = on_threads(options.threads, || -> Result<_, Error> {
+            Ok((Profile::take(&config, exec, &samples)?, Limits::measure(exec)))
+        })??;
+        if talk {
+            print!("{}", profile.to_text(&limits));
+        }
+        results.insert("profile".to_owned(), Value::Array(profile.to_json(&limits)));
+    }
+    if options.json {
+        println!("{}", Value::Object(results));
     }
     Ok(())
 }

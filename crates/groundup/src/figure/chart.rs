@@ -148,8 +148,14 @@ impl Figure {
 }
 
 impl Panel {
-    fn draw(&self, svg: &mut Svg, [left, top]: [f64; 2], [width, height]: [f64; 2]) {
-        let place = |x: f64, y: f64| [left + width * self.x.place(x), top + height * (1.0 - self.y.place(y))];
+    /// Where a point is in a plot of so much width and height.
+    pub(super) fn place(&self, [left, top]: [f64; 2], [width, height]: [f64; 2], [x, y]: [f64; 2]) -> [f64; 2] {
+        [left + width * self.x.place(x), top + height * (1.0 - self.y.place(y))]
+    }
+
+    /// Draws it, with its plot at a place and of a size.
+    pub(super) fn draw(&self, svg: &mut Svg, [left, top]: [f64; 2], [width, height]: [f64; 2]) {
+        let place = |x: f64, y: f64| self.place([left, top], [width, height], [x, y]);
         svg.text("title", [left + width / 2.0, top - 8.0], "middle", &self.title);
         for (value, label) in self.y.ticks((height / 36.0) as usize) {
             let [_, y] = place(self.x.range[0], value);

@@ -5,11 +5,13 @@
 //! | `main.rs` | exit status, help, the two lines of an error |
 //! | `train.rs` | every flag of `train`, its outputs, the same bits on every ISA and number of threads |
 //! | `model.rs` | saved networks: what is in the file, `evaluate`, damaged files |
+//! | `profile.rs` | `train --profile` and `roofline` |
 //! | `search.rs` | `search` |
 //! | `digits.rs` | `data`, and where digits are looked for |
 
 mod digits;
 mod model;
+mod profile;
 mod search;
 mod train;
 
@@ -80,8 +82,8 @@ fn the_ladder_has_a_bar_for_each_rung_on_the_terminal_and_in_the_drawing() {
 #[test]
 fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
     let digits = "--data";
-    let contract: [(&[&str], &[&str]); 9] = [
-        (&[], &["chapter", "train", "evaluate", "search", "data", "info", "ladder"]),
+    let contract: [(&[&str], &[&str]); 10] = [
+        (&[], &["chapter", "train", "evaluate", "search", "data", "info", "ladder", "roofline"]),
         (
             &["chapter"],
             &[
@@ -123,6 +125,7 @@ fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
                 "--threads",
                 "--log",
                 "--save",
+                "--profile",
                 "--quiet",
                 "--json",
             ],
@@ -144,6 +147,7 @@ fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
             ],
         ),
         (&["ladder"], &["--shape", "--threads", "--out"]),
+        (&["roofline"], &["--out", "--workload", "--threads"]),
         (&["data"], &["download", "synth", "info"]),
         (&["data", "synth"], &["--dir", "--train", "--test", "--seed"]),
         (&["data", "download"], &["--dir"]),
@@ -187,6 +191,8 @@ fn a_wrong_command_line_is_status_2_says_what_is_wrong_and_does_nothing() {
         (&["search", "--shard", "0/2"], "1/4"),
         (&["search", "--trials", "0"], "--trials"),
         (&["search", "--jobs", "0"], "--jobs"),
+        (&["roofline", "--workload", "E"], "A, B, C, D"),
+        (&["roofline", "--threads", "0"], "--threads"),
         (&["data", "synth", "--train", "0"], "--train"),
         (&["data", "info"], "<PATH>"),
         (&["data"], "synth"),
@@ -209,6 +215,7 @@ fn an_unknown_isa_is_refused_by_every_command_that_computes() {
         &["search", "--data", digits(), "--trials", "1"],
         &["evaluate", "--model", "none.safetensors"],
         &["info"],
+        &["roofline"],
     ];
     for args in commands {
         let [cause, cure] = failure(command(Path::new("."), args).env("GROUNDUP_ISA", "sse9"));

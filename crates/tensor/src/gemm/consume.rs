@@ -14,9 +14,9 @@
 
 use super::driver::{self, Piece, Source};
 use super::plan::{self, Blocking, Plan, Product};
+use super::{Gemm, check_inner, mismatch};
 use crate::array::{ShapeError, Tensor, View};
 use crate::exec::Exec;
-use super::{Gemm, check_inner, mismatch};
 use crate::vec::ByteRows;
 
 /// Steps of k up to which the product is handed over; a longer one is stored after all, in a buffer of the call.
@@ -145,11 +145,11 @@ fn consume_source<const S: usize>(
         }
     };
     let bytes = !matches!(a, Source::Floats(_));
-    let product =
-        Product { shape: [m, k, n], a_strides: a.strides(), bytes, b_strides: b.strides(), storing: true };
+    let product = Product { shape: [m, k, n], a_strides: a.strides(), bytes, b_strides: b.strides(), storing: true };
     // All of k is one block.
     let blocking = Blocking::default();
-    let blocking = Blocking { kc: blocking.kc.max(k), nc: (blocking.kc * blocking.nc / blocking.kc.max(k)).max(64), ..blocking };
+    let blocking =
+        Blocking { kc: blocking.kc.max(k), nc: (blocking.kc * blocking.nc / blocking.kc.max(k)).max(64), ..blocking };
     let workers = plan::workers(exec, product.work(), &blocking);
     driver::consume(exec, &Plan::new(exec, workers, &product, &blocking), a, b, &consumer);
     Ok(())

@@ -317,7 +317,6 @@ struct Ask {
 
 const ASK_LINES: usize = 576;
 
-
 impl Ask {
     /// No lines.
     const fn nothing() -> Self {

@@ -299,7 +299,9 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
             (row, step) if !t.copy.is_null() => {
                 whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true, false>(isa, t, &mut acc, row, step);
             }
-            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, &mut acc, 1, step),
+            (1, step) if t.far => {
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, &mut acc, 1, step)
+            }
             (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, &mut acc, 1, step),
             (row, 1) if NV + usize::from(HALF) == 1 => {
                 whole_steps::<I, MR, NV, HALF, 4, 0, false, false>(isa, t, &mut acc, row, 1);

@@ -36,12 +36,12 @@ mod pack;
 mod plan;
 mod table;
 
+pub use crate::team::Workers;
 pub use bytes::multiply_bytes;
 pub use consume::{consume, consume_bytes, consume_pays};
 use driver::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
-pub use crate::team::Workers;
 pub use table::tile_names;
 
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};

@@ -190,7 +190,8 @@ impl Plan {
         } else {
             Split::Rows { threads, chunks }
         };
-        let packs_a = !from_bytes && pack && !panels_first && a_strides[0] == 1 && a_strides[1] > 1 && n >= PANELS * panel;
+        let packs_a =
+            !from_bytes && pack && !panels_first && a_strides[0] == 1 && a_strides[1] > 1 && n >= PANELS * panel;
         let copies = pack && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
         let nc = match split {
             Split::Serial | Split::Columns { .. } if pack && panels_first => panel,

@@ -147,6 +147,18 @@ impl Isa for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn stream_ptr(self, x: Self::F, to: *mut f32) {
+        // SAFETY: the caller promises sixteen writable floats on a line of their own.
+        unsafe {
+            _mm256_stream_ps(to, x.0);
+            _mm256_stream_ps(to.add(8), x.1);
+        }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
     unsafe fn store_ptr_part(self, x: Self::F, to: *mut f32, count: usize) {
         let mask = first(count);
         // SAFETY: the caller promises `count` writable floats; a masked store does not touch the others.

@@ -103,6 +103,15 @@ impl Isa for Avx512 {
         unsafe { _mm512_storeu_ps(to, x) }
     }
     #[inline(always)]
+    unsafe fn stream_ptr(self, x: Self::F, to: *mut f32) {
+        // SAFETY: the caller promises sixteen writable floats on a line of their own.
+        unsafe { _mm512_stream_ps(to, x) }
+    }
+    #[inline(always)]
+    fn fence(self) {
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
     unsafe fn store_ptr_part(self, x: Self::F, to: *mut f32, count: usize) {
         // SAFETY: the caller promises `count` writable floats; a masked store does not touch the others.
         unsafe { _mm512_mask_storeu_ps(to, first(count), x) }

@@ -112,6 +112,19 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// # Safety
     /// `to` is valid for writing sixteen floats.
     unsafe fn store_ptr(self, x: Self::F, to: *mut f32);
+    /// Writes sixteen elements at `to`, past the caches where the ISA can: for more than they hold. Call [`Isa::fence`] before another thread
+    /// reads them.
+    ///
+    /// # Safety
+    /// `to` is valid for writing sixteen floats, and a multiple of 64 bytes.
+    #[inline(always)]
+    unsafe fn stream_ptr(self, x: Self::F, to: *mut f32) {
+        // SAFETY: as the caller promises.
+        unsafe { self.store_ptr(x, to) }
+    }
+    /// Ends a sequence of [`Isa::stream_ptr`].
+    #[inline(always)]
+    fn fence(self) {}
     /// Writes the first `count` lanes at `to`; the memory of the rest is not touched.
     ///
     /// # Safety

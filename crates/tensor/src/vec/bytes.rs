@@ -76,14 +76,7 @@ impl<'a> ByteRows<'a> {
     ///
     /// # Panics
     /// If they are not there, or `to` is too short.
-    pub(crate) fn block(
-        self,
-        exec: Exec,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        to: &mut [f32],
-        stride: usize,
-    ) {
+    pub(crate) fn block(self, exec: Exec, rows: Range<usize>, columns: Range<usize>, to: &mut [f32], stride: usize) {
         exec.run(Block { from: self, rows, columns, to, stride });
     }
 

@@ -18,7 +18,7 @@ mod sqrt;
 mod tanh;
 
 pub use bytes::ByteRows;
-pub use columns::{Strip, StripMut, load_columns, store_columns};
+pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, once, pass};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};
@@ -26,7 +26,7 @@ pub use map::{map_lanes, map2_lanes, scale};
 pub use normal::normal_pairs;
 pub use random::{LaneRng, uniform_lanes};
 pub use reduce::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};
-pub use share::{StripKernel, for_each_piece, for_each_strip};
+pub use share::{ColumnKernel, for_all_columns, for_each_piece};
 pub use sigmoid::{sigmoid, sigmoid_lanes};
 pub use sqrt::{sqrt, sqrt_lanes};
 pub use tanh::{tanh, tanh_lanes};

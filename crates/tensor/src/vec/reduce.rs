@@ -13,11 +13,12 @@
 //! The plain versions are the two sentences above, written as loops in the tests. Sixty-four accumulators hide the
 //! four-cycle latency of an addition on two vector ports, and bound the error of a sum of n by about (n/64 + 8)·ε.
 
-use super::columns::{Strip, StripMut, store_columns};
-use super::share::{StripKernel, for_each_strip};
+use super::columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, pass};
+use super::share::{ColumnKernel, for_all_columns};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
+use std::ops::Range;
 
 /// Rows of one chain of a column sum.
 pub const COLUMN_BLOCK: usize = 256;
@@ -88,34 +89,62 @@ pub fn sum_squares(exec: Exec, x: &[f32]) -> f32 {
 /// # Panics
 /// If `sums` is not one element a column.
 pub fn column_sums(exec: Exec, x: View<'_, f32, 2>, sums: &mut [f32]) {
-    struct ColumnSums;
-    impl StripKernel<1, 0, 1> for ColumnSums {
+    /// Moves the chain of this block of rows.
+    struct Chain;
+    impl BlockKernel<1, 0, 0, 1> for Chain {
         #[inline(always)]
-        fn run<I: Isa, const NV: usize>(
+        fn block<I: Isa, const R: usize>(
             &self,
             isa: I,
-            (_, columns): (usize, usize),
-            [x]: [Strip<'_, NV>; 1],
-            []: [StripMut<'_, NV>; 0],
+            _: usize,
+            [x]: [[I::F; R]; 1],
+            []: [I::F; 0],
+            [mut chain]: [I::F; 1],
+        ) -> ([[I::F; R]; 0], [I::F; 1]) {
+            for x in x {
+                chain = isa.add(chain, x);
+            }
+            ([], [chain])
+        }
+    }
+    struct ColumnSums;
+    impl ColumnKernel<1, 0, 1> for ColumnSums {
+        #[inline(always)]
+        fn run<I: Isa>(
+            &self,
+            isa: I,
+            _: Range<usize>,
+            [x]: [Columns<'_>; 1],
+            []: [ColumnsMut<'_>; 0],
             [sums]: [&mut [f32]; 1],
         ) {
-            let zero = [isa.splat(0.0); NV];
-            let mut total = zero;
-            for block in (0..x.rows()).step_by(COLUMN_BLOCK) {
-                let mut chain = zero;
-                for i in block..x.rows().min(block + COLUMN_BLOCK) {
-                    let x = x.load(isa, i);
-                    for v in 0..NV {
-                        chain[v] = isa.add(chain[v], x[v]);
+            sums.fill(0.0);
+            if x.rows() <= COLUMN_BLOCK {
+                return pass::<I, _, 1, 0, 0, 1, 8, ASCENDING>(isa, &Chain, [x], &mut [], [], &mut [sums]);
+            }
+            // A chain on the stack for some columns at a time.
+            let mut chain = [0.0; 32 * LANES];
+            for (at, sums) in sums.chunks_mut(chain.len()).enumerate() {
+                let columns = at * chain.len()..at * chain.len() + sums.len();
+                let chain = &mut chain[..sums.len()];
+                for block in (0..x.rows()).step_by(COLUMN_BLOCK) {
+                    chain.fill(0.0);
+                    let rows = block..x.rows().min(block + COLUMN_BLOCK);
+                    pass::<I, _, 1, 0, 0, 1, 8, ASCENDING>(
+                        isa,
+                        &Chain,
+                        [x.part(rows, columns.clone())],
+                        &mut [],
+                        [],
+                        &mut [chain],
+                    );
+                    for (sum, chain) in sums.iter_mut().zip(&*chain) {
+                        *sum += chain;
                     }
                 }
-                for v in 0..NV {
-                    total[v] = isa.add(total[v], chain[v]);
-                }
             }
-            store_columns(isa, total, sums, 0, columns);
         }
     }
     assert_eq!(x.cols(), sums.len(), "one sum a column");
-    for_each_strip(exec, &ColumnSums, [x], [], [sums]);
+    for_all_columns(exec, &ColumnSums, [x], [], [sums]);
 }

@@ -1,8 +1,9 @@
 //! Batch normalisation, forward and backward. Throughput is in bytes that must move: X and Y forward; X, dY and dX
 //! backward; whatever a kernel reads again costs it time, not bytes.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use groundup_benches::{check, criterion, execs, random, widen};
+use super::Limits;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use groundup_benches::{Flops, check, execs, random, widen};
 use layers::{BatchNorm, BatchNormForm, Layer, Pass};
 use tensor::Tensor;
 use testkit::batch_norm as reference;
@@ -12,7 +13,7 @@ use testkit::rng::Rng;
 /// Batch and features: L1, L2, and far beyond the caches.
 const SIZES: [[usize; 2]; 3] = [[100, 100], [512, 1024], [8192, 4096]];
 
-fn benches(c: &mut Criterion) {
+pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
     let mut rng = Rng::new(1);
     let mut group = c.benchmark_group("batch_norm");
     for [batch, features] in SIZES {
@@ -38,10 +39,12 @@ fn benches(c: &mut Criterion) {
             check("dX", cut(&dx).as_slice(), &want_dx);
 
             let name = format!("{}/{batch}x{features}", exec.isa().name());
+            limits.memory(2 * bytes);
             group.throughput(Throughput::Bytes(2 * bytes));
             group.bench_function(BenchmarkId::new("forward", &name), |b| {
                 b.iter(|| layer.forward(exec, pass, x.view(), y.view_mut()));
             });
+            limits.memory(3 * bytes);
             group.throughput(Throughput::Bytes(3 * bytes));
             group.bench_function(BenchmarkId::new("backward", &name), |b| {
                 b.iter(|| layer.backward(exec, x.view(), y.view(), dy.view(), Some(dx.view_mut())));
@@ -50,10 +53,3 @@ fn benches(c: &mut Criterion) {
     }
     group.finish();
 }
-
-criterion_group! {
-    name = group;
-    config = criterion();
-    targets = benches
-}
-criterion_main!(group);

@@ -1,7 +1,8 @@
 //! The affine layer, forward and backward, alone and with its ReLU, at the chapter's sizes. Throughput is in operations.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use groundup_benches::{check, criterion, execs, random, widen};
+use super::Limits;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use groundup_benches::{Flops, check, execs, random, widen};
 use layers::{Affine, Init, Layer, Pass, Stream, stream};
 use tensor::Tensor;
 use testkit::rng::Rng;
@@ -9,7 +10,7 @@ use testkit::rng::Rng;
 /// Batch, inputs, outputs.
 const SIZES: [[usize; 3]; 4] = [[100, 784, 100], [100, 100, 100], [100, 100, 10], [512, 1024, 1024]];
 
-fn benches(c: &mut Criterion) {
+pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
     let mut rng = Rng::new(1);
     let mut group = c.benchmark_group("affine");
     for [batch, inputs, outputs] in SIZES {
@@ -17,6 +18,7 @@ fn benches(c: &mut Criterion) {
         let (mut y, mut dx) = (Tensor::zeros([batch, outputs]), Tensor::zeros([batch, inputs]));
         let flops = (2 * batch * inputs * outputs) as u64;
         for exec in execs() {
+            limits.arithmetic(exec);
             for relu in [false, true] {
                 let init = Init::Normal(0.1);
                 let layer = Affine::new(exec, inputs, outputs, init, &mut stream(1, Stream::Weights));
@@ -50,10 +52,3 @@ fn benches(c: &mut Criterion) {
     }
     group.finish();
 }
-
-criterion_group! {
-    name = group;
-    config = criterion();
-    targets = benches
-}
-criterion_main!(group);

@@ -1,8 +1,9 @@
 //! Everything that goes element by element: the elementary functions, the activations, dropout, and softmax with
-//! cross-entropy. Throughput is in elements.
+//! cross-entropy. Throughput is in bytes: X and Y, or Y, dY and dX, once each.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use groundup_benches::{check, criterion, execs, random, widen};
+use super::Limits;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use groundup_benches::{Flops, check, execs, random, widen};
 use layers::{Dropout, DropoutForm, Layer, Pass, Relu, Sigmoid, SoftmaxLoss, Tanh};
 use tensor::{Exec, Tensor, vec};
 use testkit::rng::Rng;
@@ -20,10 +21,12 @@ const FUNCTIONS: [Function; 4] = [
     ("sigmoid", vec::sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
 ];
 
-fn benches(c: &mut Criterion) {
+pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
     let mut rng = Rng::new(1);
     let mut group = c.benchmark_group("elementwise");
-    group.throughput(Throughput::Elements((BATCH * WIDTH) as u64));
+    let bytes = |matrices: usize, width: usize| (matrices * BATCH * width * size_of::<f32>()) as u64;
+    limits.memory(bytes(2, WIDTH));
+    group.throughput(Throughput::Bytes(bytes(2, WIDTH)));
     let x: Vec<f32> = (0..BATCH * WIDTH).map(|_| rng.f32_in(0.1, 4.0)).collect();
     let mut y = vec![0.0; x.len()];
     for exec in execs() {
@@ -55,9 +58,13 @@ fn benches(c: &mut Criterion) {
             };
             check(layer.kind(), y.as_slice(), &want);
             let name = format!("{}/{}/{BATCH}x{WIDTH}", layer.kind(), exec.isa().name());
+            limits.memory(bytes(2, WIDTH));
+            group.throughput(Throughput::Bytes(bytes(2, WIDTH)));
             group.bench_function(BenchmarkId::new("forward", &name), |b| {
                 b.iter(|| layer.forward(exec, pass, x.view(), y.view_mut()));
             });
+            limits.memory(bytes(3, WIDTH));
+            group.throughput(Throughput::Bytes(bytes(3, WIDTH)));
             group.bench_function(BenchmarkId::new("backward", &name), |b| {
                 b.iter(|| layer.backward(exec, x.view(), y.view(), dy.view(), Some(dx.view_mut())));
             });
@@ -69,7 +76,8 @@ fn benches(c: &mut Criterion) {
     let mut gradient = Tensor::zeros([BATCH, CLASSES]);
     let indices: Vec<usize> = labels.iter().map(|&label| usize::from(label)).collect();
     let want = testkit::softmax_loss::softmax_loss(&widen(&logits), &indices, CLASSES);
-    group.throughput(Throughput::Elements((BATCH * CLASSES) as u64));
+    limits.memory(bytes(2, CLASSES));
+    group.throughput(Throughput::Bytes(bytes(2, CLASSES)));
     for exec in execs() {
         let mut loss = SoftmaxLoss::new(CLASSES, BATCH);
         let mut run = || loss.forward_backward(exec, logits.view(), &labels, gradient.view_mut());
@@ -81,10 +89,3 @@ fn benches(c: &mut Criterion) {
     }
     group.finish();
 }
-
-criterion_group! {
-    name = group;
-    config = criterion();
-    targets = benches
-}
-criterion_main!(group);

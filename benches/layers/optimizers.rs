@@ -1,8 +1,9 @@
 //! One update of every optimizer: a hidden layer's weights (L1/L2) and ten million parameters (memory). Throughput is in
 //! bytes moved: weights, gradient and state, once each way.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use groundup_benches::{check, criterion, execs};
+use super::Limits;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use groundup_benches::{Flops, check, execs};
 use optim::{Form, Optimizer, Rule};
 use testkit::optim::{self as reference, State};
 use testkit::preset::Preset;
@@ -21,13 +22,16 @@ const RULES: [(Rule, reference::Rule, usize); 7] = [
     (Rule::ADAMW, reference::Rule::AdamW { beta1: 0.9, beta2: 0.999, weight_decay: 1e-2 }, 7),
 ];
 
-fn benches(c: &mut Criterion) {
+pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
     let mut rng = Rng::new(1);
     let mut group = c.benchmark_group("optimizers");
     for len in SIZES {
         let (start, gradient) = (rng.vec_f32(len), rng.vec_f32(len));
         for (rule, reference, floats) in RULES {
-            group.throughput(Throughput::Bytes((len * floats * size_of::<f32>()) as u64));
+            let bytes = (len * floats * size_of::<f32>()) as u64;
+            // What is read and written lies in memory once.
+            limits.memory((floats.div_ceil(2) * len * size_of::<f32>()) as u64);
+            group.throughput(Throughput::Bytes(bytes));
             for exec in execs() {
                 let mut weights = start.clone();
                 let mut optimizer = Optimizer::new(rule, Form::Torch, 0.01, &[len]);
@@ -50,10 +54,3 @@ fn benches(c: &mut Criterion) {
     }
     group.finish();
 }
-
-criterion_group! {
-    name = group;
-    config = criterion();
-    targets = benches
-}
-criterion_main!(group);
