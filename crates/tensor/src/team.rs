@@ -92,11 +92,13 @@ struct Team {
     broken: AtomicBool,
     /// The main thread waited for long.
     stalled: Cell<bool>,
+    /// The main thread is sharing a job; what is called in it does not share again.
+    sharing: Cell<bool>,
     /// The next chunk of each thread's own.
     next: [Counter; MOST],
 }
 
-// SAFETY: `stalled` is the main thread's; everything else is atomic.
+// SAFETY: the cells are the main thread's; everything else is atomic.
 unsafe impl Sync for Team {}
 
 /// A piece of work in chunks.
@@ -142,8 +144,12 @@ fn team() -> Option<&'static Team> {
 ///
 /// The helpers spin as long as `f` runs: open a session around some hundred microseconds of kernels, such as a training step.
 pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
+    // In this order: to ask rayon for its threads outside of a pool would start one.
+    if exec.threads() == 1 || rayon::current_thread_index().is_none() || team().is_some() || Patience::is_out() {
+        return f();
+    }
     let helpers = exec.threads().min(MOST).min(rayon::current_num_threads()).saturating_sub(1);
-    if helpers == 0 || team().is_some() || rayon::current_thread_index().is_none() || Patience::is_out() {
+    if helpers == 0 {
         return f();
     }
     let team = Team {
@@ -155,18 +161,19 @@ pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
         closed: AtomicBool::new(false),
         broken: AtomicBool::new(false),
         stalled: Cell::new(false),
+        sharing: Cell::new(false),
         next: [const { Counter(AtomicUsize::new(0)) }; MOST],
     };
     let shared = &team;
-    let (result, closed_at) = rayon::join(
+    let (result, came, closed_at) = rayon::join(
         move || {
             let _open = Open::new(shared);
-            (f(), Instant::now())
+            let result = f();
+            (result, shared.present.load(Ordering::Relaxed) > 0, Instant::now())
         },
         || stand_by(shared, 1..helpers + 1),
     )
     .0;
-    let came = team.present.load(Ordering::Relaxed) > 0;
     Patience::note(came && !team.stalled.get() && closed_at.elapsed() < STALL);
     result
 }
@@ -299,10 +306,14 @@ fn stand_by(team: &Team, threads: Range<usize>) {
 
 /// Helps until the session closes.
 fn help(team: &Team, thread: usize) {
+    // Inside of the session this thread may wait for rayon, and be handed its own call for help.
+    if std::ptr::eq(TEAM.get(), team) {
+        return;
+    }
     let mut seen = team.news.0.load(Ordering::Relaxed);
     team.present.fetch_add(1, Ordering::Relaxed);
     while !team.closed.load(Ordering::Acquire) {
-        let published = team.news.0.load(Ordering::Relaxed);
+        let published = team.news.0.load(Ordering::Acquire);
         if published == seen {
             std::hint::spin_loop();
             continue;
@@ -351,6 +362,7 @@ struct Published<'a>(&'a Team);
 
 impl Drop for Published<'_> {
     fn drop(&mut self) {
+        self.0.sharing.set(false);
         self.0.job.store(std::ptr::null_mut(), Ordering::SeqCst);
         self.0.wait(STALL, || self.0.active.0.load(Ordering::SeqCst) == 0);
     }
@@ -363,6 +375,7 @@ impl Team {
             self.next[thread].0.store(job.own(thread).start, Ordering::Relaxed);
         }
         let started = Instant::now();
+        self.sharing.set(true);
         let published = Published(self);
         self.job.store(std::ptr::from_ref(job).cast_mut().cast(), Ordering::SeqCst);
         self.news.0.fetch_add(1, Ordering::Release);
@@ -453,7 +466,7 @@ pub(crate) fn parallel(threads: usize, chunks: usize, work: &(impl Fn(usize) + S
     }
     if let Some(team) = team() {
         let threads = threads.min(team.present.load(Ordering::Relaxed) + 1).min(MOST);
-        if threads == 1 {
+        if threads == 1 || team.sharing.get() {
             (0..chunks).for_each(work);
         } else {
             team.share(&Job { work, chunks, threads, done: Counter::default() });

@@ -229,7 +229,7 @@ fn a_matrix_larger_than_the_caches_is_written_whole_wherever_its_rows_begin() {
     for isa in AnyIsa::available() {
         // Rows that begin at a cache line, with a rest of a vector behind them or not, and rows that do not.
         for columns in [0..wide, 16..wide - 16, 32..wide - 11, 1..wide, 5..wide - 5, 8..wide] {
-            y.view_mut().fill(f32::NAN);
+            y.as_mut_slice().fill(f32::NAN);
             let x = View::new(&row, [1, wide]).and_then(|x| x.broadcast(0, rows)?.slice(1, columns.clone()));
             let to = y.view_mut().slice(1, columns.clone()).expect("inside");
             for_all_columns(Exec::with_isa(isa, 1), &AddOne, [x.expect("inside")], [to], []);
@@ -281,7 +281,7 @@ fn numbers_a_column_are_computed_once_each_and_nothing_beside_them() {
             assert_bits(&format!("{len} numbers on {}", isa.name()), to.as_slice(), &want);
         }
         for (fixed, moving) in [(3, 4), (4, 3), (0, 1), (17, 16)] {
-            let (fixed, mut moving) = (vec![1.0; fixed], vec![1.0; moving]);
+            let (fixed, mut moving) = (vec![1.0_f32; fixed], vec![1.0_f32; moving]);
             let said = message(|| isa.run(Once(7, &fixed, &mut moving)));
             assert_eq!(said, "one number a column");
             assert!(moving.iter().all(|&x| x == 1.0), "{moving:?}");
@@ -294,7 +294,7 @@ struct SumOf<'a> {
     x: View<'a, f32, 2>,
     from: usize,
     columns: usize,
-    /// Of these columns, and of the rows.
+    /// Rows, and columns of these.
     part: [Range<usize>; 2],
     sums: &'a mut [f32],
 }
@@ -331,7 +331,7 @@ fn a_part_is_of_its_own_rows_and_columns_and_one_that_is_not_there_is_refused() 
     let x = memory.view().slice(0, 0..5).and_then(|x| x.slice(1, 0..40)).expect("inside");
     for isa in AnyIsa::available() {
         for (from, columns, rows, part) in [
-            (0, 40, 0..5, 0..40),
+            (0, 40, 0..5_usize, 0..40_usize),
             (3, 30, 1..4, 2..30),
             (10, 17, 4..5, 0..17),
             (39, 1, 0..5, 0..1),
@@ -342,25 +342,25 @@ fn a_part_is_of_its_own_rows_and_columns_and_one_that_is_not_there_is_refused() 
             isa.run(SumOf { x, from, columns, part: part_of, sums: sums.as_mut_slice() });
             sums.assert_guards_untouched();
             // Whole numbers: every sum is exact.
-            let element = |j: usize| rows.clone().map(|i| (100 * i + from + j) as f32).sum();
+            let element = |j: usize| rows.clone().map(|i| (100 * i + from + j) as f32).fold(0.0, |sum, x| sum + x);
             let want: Vec<f32> = part.clone().map(element).collect();
             assert_bits(&format!("{rows:?}, {part:?} of {columns} on {}", isa.name()), sums.as_slice(), &want);
         }
         for (from, columns, rows, part) in [
-            (0, 41, 0..5, 0..40),
+            (0, 41, 0..5_usize, 0..40_usize),
             (40, 1, 0..5, 0..1),
             (0, 40, 0..6, 0..40),
             (3, 30, 0..5, 1..31),
             (3, 30, 5..6, 0..30),
         ] {
-            let mut sums = vec![0.0; part.len()];
+            let mut sums = vec![0.0_f32; part.len()];
             let part_of = [rows.clone(), part.clone()];
             let sum = SumOf { x, from, columns, part: part_of, sums: &mut sums };
             let refused = catch_unwind(AssertUnwindSafe(|| isa.run(sum))).is_err();
             assert!(refused, "{rows:?}, {part:?} of {columns} columns from {from}");
         }
         for len in [0, 16, 18, 33] {
-            let mut sums = vec![0.0; len];
+            let mut sums = vec![0.0_f32; len];
             let said = message(|| {
                 isa.run(SumOf { x, from: 0, columns: 17, part: [0..5, 0..17], sums: &mut sums });
             });

@@ -8,7 +8,7 @@ use crate::exec::Exec;
 use crate::vec::ByteRows;
 
 /// C ← epilogue(A·B), where A is the floats that the bytes stand for: the bits are those of [`Gemm`](super::Gemm) with a gathered A. A is
-/// converted twelve rows at a time, in L1, by the thread that multiplies them.
+/// converted 36 rows at a time, by the thread that multiplies them.
 ///
 /// # Errors
 /// As [`Gemm::run`](super::Gemm::run).
@@ -32,5 +32,6 @@ pub fn multiply_bytes(
     let blocking = Blocking::default();
     let workers = plan::workers(exec, product.work(), &blocking);
     driver::run(exec, &Plan::new(exec, workers, &product, &blocking), source, b, 0.0, c, epilogue);
+    plan::note_end(exec, product.work(), &blocking);
     Ok(())
 }

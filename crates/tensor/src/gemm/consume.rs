@@ -81,8 +81,8 @@ pub fn consume<const S: usize>(
     consume_source(exec, Source::Floats(a), b, targets, f)
 }
 
-/// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. 48 columns of X at a time are
-/// converted, in L1, by the thread that multiplies them.
+/// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. Some 200 columns of X at
+/// a time are converted, by the thread that multiplies them.
 ///
 /// # Errors
 /// As [`consume`].
@@ -152,5 +152,6 @@ fn consume_source<const S: usize>(
         Blocking { kc: blocking.kc.max(k), nc: (blocking.kc * blocking.nc / blocking.kc.max(k)).max(64), ..blocking };
     let workers = plan::workers(exec, product.work(), &blocking);
     driver::consume(exec, &Plan::new(exec, workers, &product, &blocking), a, b, &consumer);
+    plan::note_end(exec, product.work(), &blocking);
     Ok(())
 }

@@ -191,7 +191,8 @@ impl<'a> Operands<'a> {
             Source::Bytes(_) => steps.len(),
             Source::BytesTransposed(_) => CONVERTED_COLUMNS,
         };
-        let (needed, [first, start]) = (stride * rows.len().max(steps.len()), [rows.start, steps.start]);
+        let lines = if matches!(self.source, Source::Bytes(_)) { rows.len() } else { steps.len() };
+        let (needed, [first, start]) = (stride * lines, [rows.start, steps.start]);
         if to.len() < needed {
             *to = AlignedBuf::zeroed(needed);
         }
@@ -300,14 +301,14 @@ fn band(
 /// Most rows of C in a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
 const PIECE_ROWS: usize = 48;
 
-/// Most rows of bytes that are converted at a time: two tiles of six. 784 steps of them are 37 KB.
+/// Most rows of bytes that are converted at a time: six tiles of six. 784 steps of them are 113 KB, in L2.
 const CONVERTED_ROWS: usize = 36;
 
 /// Most columns of bytes that are converted at a time. 128 steps of them are 106 KB, in L2; a row of bytes is found four times and not seventeen,
 /// which took as long as converting it.
 const CONVERTED_COLUMNS: usize = 208;
 
-/// Cache lines that tiles ask for while they multiply: those of the twelve rows of bytes after theirs, for 784 columns. What is more
+/// Cache lines that tiles ask for while they multiply: those of the 36 rows of bytes after theirs, for 784 columns. What is more
 /// comes when it is needed.
 struct Ask {
     lines: [*const f32; ASK_LINES],

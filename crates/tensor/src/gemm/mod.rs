@@ -47,7 +47,6 @@ pub use table::tile_names;
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
 use crate::exec::Exec;
 use crate::isa::LANES;
-use crate::team;
 use crate::vec;
 
 /// Columns of half a vector: the unit that widths are counted in.
@@ -167,9 +166,7 @@ impl<'a> Gemm<'a> {
         let plan = Plan::new(exec, plan::workers(exec, product.work(), blocking), &product, blocking);
         let Gemm { a, b, beta, c, epilogue, .. } = self;
         driver::run(exec, &plan, Source::Floats(a), b, beta, c, epilogue);
-        if exec.threads() > 1 && product.work() / 2 >= blocking.per_thread {
-            team::finished();
-        }
+        plan::note_end(exec, product.work(), blocking);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::table;
 use crate::exec::Exec;
 use crate::isa::LANES;
 use crate::probe;
-use crate::team::{Workers, uneven};
+use crate::team::{self, Workers, uneven};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -174,19 +174,18 @@ impl Plan {
         let threads = exec.threads().min(work / per_thread.max(1)).max(1);
         let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
-        // A product so short that the threads stay awake behind it is cut evenly. In a session a helper may be busy with something else, and come
-        // late: a tall product has more chunks to take.
-        let chunks = match workers {
-            Workers::Helping => threads * (m / (threads * CHUNK_ROWS)).clamp(1, 4),
-            _ if work < EVEN => threads,
-            _ => uneven(threads),
-        };
+        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session.
+        let even = work < EVEN || workers == Workers::Helping;
+        let chunks = if even { threads } else { uneven(threads) };
         let split = if threads == 1 {
             Split::Serial
         } else if pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone {
             Split::OwnRows { threads }
         } else if (pack && halves >= 4 * threads) || (2 * bands < halves && bands < 2 * threads) {
             Split::Columns { threads, chunks }
+        } else if workers == Workers::Helping {
+            // A helper may be busy with something else, and come late: a tall product has more chunks to take.
+            Split::Rows { threads, chunks: threads * (m / (threads * CHUNK_ROWS)).clamp(1, 4) }
         } else {
             Split::Rows { threads, chunks }
         };
@@ -208,6 +207,13 @@ const PAGE: usize = 4096;
 
 /// Panels of B that repay packing the rows of a transposed A.
 pub(super) const PANELS: usize = 4;
+
+/// Notes the end of a product that could have been shared: the next one may find the threads awake.
+pub(super) fn note_end(exec: Exec, work: usize, blocking: &Blocking) {
+    if exec.threads() > 1 && work / 2 >= blocking.per_thread {
+        team::finished();
+    }
+}
 
 /// Fewest rows of a chunk of a session's product, if it has more chunks than threads.
 const CHUNK_ROWS: usize = 96;

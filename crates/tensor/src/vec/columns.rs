@@ -85,7 +85,7 @@ impl ColumnsMut<'_> {
         columns: usize,
     ) -> Self {
         assert!(from + columns <= width && (rows == 0 || (rows - 1) * stride + width <= len), "the columns are there");
-        assert!(apart == 1 || columns <= 1, "the elements of a row are {apart} apart");
+        assert!(apart == 1 || width <= 1, "the elements of a row are {apart} apart");
         Self { start: start.wrapping_add(from), stride, rows, columns, matrix: PhantomData }
     }
 }

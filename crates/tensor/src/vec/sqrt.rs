@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! y₀ = bits(0x5f37'59df − bits(x)/2)                     1/√x to 3.5 %: halving the bits halves the exponent
-//! r = 1 − x·y²,  y ← y + y·r·(1/2 + 3/8·r)               twice: the error is cubed, 3.5 % → 10⁻⁴ → 10⁻¹¹
+//! r = 1 − (x·y)·y,  y ← y + y·r·(1/2 + 3/8·r)               twice: the error is cubed, 3.5 % → 10⁻⁴ → 10⁻¹¹
 //! √x = x·y
 //! ```
 //!
@@ -35,11 +35,11 @@ pub fn sqrt(exec: Exec, x: &[f32], y: &mut [f32]) {
 #[inline(always)]
 pub fn sqrt_lanes<I: Isa>(isa: I, x: I::F) -> I::F {
     let (one, half, three_eighths) = (isa.splat(1.0), isa.splat(0.5), isa.splat(0.375));
-    // At 0, where y² is ∞, and at ∞, where it is 0, the iteration would be 0·∞.
+    // At 0, where y is large, and at ∞, where it is 0, the iteration would go astray.
     let finite = isa.max(isa.min(x, isa.splat(f32::MAX)), isa.splat(f32::MIN_POSITIVE));
     let mut y = isa.as_floats(isa.sub_u(isa.splat_u(0x5f37_59df), isa.shr::<1>(isa.as_bits(finite))));
     for _ in 0..2 {
-        let r = isa.fnma(finite, isa.mul(y, y), one);
+        let r = isa.fnma(isa.mul(finite, y), y, one);
         let step = isa.mul(r, isa.fma(three_eighths, r, half));
         y = isa.fma(y, step, y);
     }
