@@ -16,7 +16,7 @@
 //!
 //! with the scalars computed once a step in f64, βᵗ by repeated multiplication.
 
-use crate::lanes::LaneRule;
+use crate::lanes::{LaneRule, decayed, floored};
 use tensor::isa::Isa;
 use tensor::vec::sqrt_lanes;
 
@@ -35,8 +35,8 @@ impl LaneRule<2> for Adam {
     fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, [m, v]: [I::F; 2]) -> (I::F, [I::F; 2]) {
         let (beta1, fresh1) = (isa.splat(self.beta1 as f32), isa.splat((1.0 - self.beta1) as f32));
         let (beta2, fresh2) = (isa.splat(self.beta2 as f32), isa.splat((1.0 - self.beta2) as f32));
-        let m = isa.fma(fresh1, g, isa.mul(beta1, m));
-        let v = isa.fma(isa.mul(fresh2, g), g, isa.mul(beta2, v));
+        let m = floored(isa, isa.fma(fresh1, g, decayed(isa, beta1, m)));
+        let v = floored(isa, isa.fma(isa.mul(fresh2, g), g, decayed(isa, beta2, v)));
         let root = isa.fma(sqrt_lanes(isa, v), isa.splat(self.scale), isa.splat(self.epsilon));
         let step = isa.div(m, root);
         (isa.fnma(isa.splat(self.rate), step, isa.mul(isa.splat(self.keep), w)), [m, v])

@@ -8,7 +8,7 @@
 //! At a constant rate the two are one (v = −η·b). When the rate changes, the book's velocity keeps the old rate,
 //! PyTorch's takes the new one at once.
 
-use crate::lanes::LaneRule;
+use crate::lanes::{LaneRule, decayed, floored};
 use crate::rule::Form;
 use tensor::isa::Isa;
 
@@ -25,11 +25,11 @@ impl LaneRule<1> for Momentum {
         let (eta, alpha) = (isa.splat(self.eta), isa.splat(self.alpha));
         match self.form {
             Form::Book => {
-                let v = isa.fnma(eta, g, isa.mul(alpha, v));
+                let v = floored(isa, isa.fnma(eta, g, decayed(isa, alpha, v)));
                 (isa.add(w, v), [v])
             }
             Form::Torch => {
-                let b = isa.fma(alpha, v, g);
+                let b = floored(isa, isa.add(decayed(isa, alpha, v), g));
                 (isa.fnma(eta, b, w), [b])
             }
         }

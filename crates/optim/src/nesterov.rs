@@ -6,7 +6,7 @@
 //! Torch:  b ← α·b + g                    W ← W − η·(g + α·b)
 //! ```
 
-use crate::lanes::LaneRule;
+use crate::lanes::{LaneRule, decayed, floored};
 use crate::rule::Form;
 use tensor::isa::Isa;
 
@@ -25,10 +25,10 @@ impl LaneRule<1> for Nesterov {
             Form::Book => {
                 let square = isa.splat((self.alpha * self.alpha) as f32);
                 let pull = isa.splat(((1.0 + self.alpha) * self.eta) as f32);
-                (isa.fnma(pull, g, isa.fma(square, v, w)), [isa.fnma(eta, g, isa.mul(alpha, v))])
+                (isa.fnma(pull, g, isa.fma(square, v, w)), [floored(isa, isa.fnma(eta, g, decayed(isa, alpha, v)))])
             }
             Form::Torch => {
-                let b = isa.fma(alpha, v, g);
+                let b = floored(isa, isa.add(decayed(isa, alpha, v), g));
                 (isa.fnma(eta, isa.fma(alpha, b, g), w), [b])
             }
         }

@@ -4,7 +4,7 @@
 //! h ← ρ·h + (1 − ρ)·g²     W ← W − η·g / (√h + ε)
 //! ```
 
-use crate::lanes::LaneRule;
+use crate::lanes::{LaneRule, decayed, floored};
 use tensor::isa::Isa;
 use tensor::vec::sqrt_lanes;
 
@@ -19,7 +19,7 @@ impl LaneRule<1> for RmsProp {
     #[inline(always)]
     fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, [h]: [I::F; 1]) -> (I::F, [I::F; 1]) {
         let (kept, fresh) = (isa.splat(self.rho as f32), isa.splat((1.0 - self.rho) as f32));
-        let h = isa.fma(isa.mul(fresh, g), g, isa.mul(kept, h));
+        let h = floored(isa, isa.fma(isa.mul(fresh, g), g, decayed(isa, kept, h)));
         let step = isa.div(g, isa.add(sqrt_lanes(isa, h), isa.splat(self.epsilon)));
         (isa.fnma(isa.splat(self.eta), step, w), [h])
     }
