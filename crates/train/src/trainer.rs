@@ -161,6 +161,11 @@ pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64
             cure: "give at least one".to_owned(),
         });
     }
+    let right = session(exec, || count_right(exec, network, data))?;
+    Ok(right as f64 / data.len() as f64)
+}
+
+fn count_right(exec: Exec, network: &mut Network, data: &Dataset) -> Result<usize, Error> {
     let rows = network.batch();
     let mut indices = Vec::with_capacity(rows);
     let mut right = 0_usize;
@@ -171,5 +176,5 @@ pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64
         let labels = &data.labels()[from..];
         right += logits.row_iter().zip(labels).filter(|(logits, label)| argmax(logits) == usize::from(**label)).count();
     }
-    Ok(right as f64 / data.len() as f64)
+    Ok(right)
 }

@@ -1,6 +1,7 @@
 //! A product whose A is a mini-batch of bytes.
 
-use super::driver::{self, Source};
+use super::driver;
+use super::operands::Source;
 use super::plan::{self, Blocking, Plan, Product};
 use super::{Epilogue, check};
 use crate::array::{ShapeError, View, ViewMut};

@@ -12,7 +12,9 @@
 //!
 //! Each element is the same chain over k, so the bits are those of the stored product.
 
-use super::driver::{self, Piece, Source};
+use super::driver;
+use super::operands::Source;
+use super::pieces::Piece;
 use super::plan::{self, Blocking, Plan, Product};
 use super::{Gemm, check_inner, mismatch};
 use crate::array::{ShapeError, Tensor, View};

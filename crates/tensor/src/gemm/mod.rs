@@ -14,6 +14,9 @@
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
+//! | `block.rs` | the inner two of them: one block of B, tile by tile |
+//! | `operands.rs` | the operands as pointers, wherever they come from |
+//! | `pieces.rs` | A converted and C handed over, some rows at a time |
 //!
 //! **The same bits everywhere.** Each element of C is one chain over k in ascending order,
 //!
@@ -27,19 +30,22 @@
 //! (they split m and n, never k). α is rounded into A once. The error of an element is at most (k + 3)·2⁻²⁴ times
 //! the same sum over absolute values.
 
+mod block;
 mod bytes;
 mod consume;
 mod driver;
 pub mod ladder;
 mod microkernel;
+mod operands;
 mod pack;
+mod pieces;
 mod plan;
 mod table;
 
 pub use crate::team::Workers;
 pub use bytes::multiply_bytes;
 pub use consume::{consume, consume_bytes, consume_pays};
-use driver::Source;
+use operands::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
 pub use table::tile_names;
