@@ -107,7 +107,8 @@ impl Affine {
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
-        let (Some(dx), Batch::Floats(x)) = (dx, x) else { return Ok(()) };
+        let Some(dx) = dx else { return Ok(()) };
+        let Batch::Floats(x) = x else { panic!("the dX of a batch of bytes: nobody is below a network's first layer") };
         let dy = if self.masks() { self.masked.head(x.rows()) } else { dy };
         let epilogue = if self.gates_dx { Epilogue::Gate(x) } else { Epilogue::None };
         let work = Work::gemm([x.rows(), self.outputs(), x.cols()]);

@@ -193,6 +193,8 @@ impl Network {
         rule: &dyn UpdateRule,
         state: &mut [State],
     ) -> Result<f32, ShapeError> {
+        let parameters: usize = self.layers.iter_mut().map(|layer| parameter_count(layer.as_mut())).sum();
+        assert_eq!(state.len(), parameters, "one state a parameter");
         self.forward_batch(exec, Pass::Training { step }, x)?;
         let rows = x.shape()[0];
         if is_helped() {
@@ -314,6 +316,9 @@ fn descend(
     part("backward", depth, || layer.backward_input(exec, input, y, dy, Some(gradients[below].head_mut(rows))))?;
     if rows * y.cols() * input.shape()[1] > BESIDE {
         part("backward", depth, || layer.update(exec, input, dy, rule, own))?;
+        return descend(exec, rows, x, layers, activations, gradients, rule, state);
+    }
+    if own.is_empty() {
         return descend(exec, rows, x, layers, activations, gradients, rule, state);
     }
     let (done, updated) = beside(

@@ -8,7 +8,7 @@
 //! At a constant rate the two are one (v = −η·b). When the rate changes, the book's velocity keeps the old rate,
 //! PyTorch's takes the new one at once.
 
-use crate::lanes::{LaneRule, decayed, floored};
+use crate::lanes::{FLOOR, LaneRule, decayed, floored};
 use crate::rule::Form;
 use tensor::isa::Isa;
 
@@ -29,7 +29,7 @@ impl LaneRule<1> for Momentum {
                 (isa.add(w, v), [v])
             }
             Form::Torch => {
-                let b = floored(isa, isa.add(decayed(isa, alpha, v), g));
+                let b = floored(isa, isa.add(isa.fma(alpha, v, g), isa.splat(FLOOR)));
                 (isa.fnma(eta, b, w), [b])
             }
         }

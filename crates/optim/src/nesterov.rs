@@ -6,7 +6,7 @@
 //! Torch:  b ← α·b + g                    W ← W − η·(g + α·b)
 //! ```
 
-use crate::lanes::{LaneRule, decayed, floored};
+use crate::lanes::{FLOOR, LaneRule, decayed, floored};
 use crate::rule::Form;
 use tensor::isa::Isa;
 
@@ -28,7 +28,7 @@ impl LaneRule<1> for Nesterov {
                 (isa.fnma(pull, g, isa.fma(square, v, w)), [floored(isa, isa.fnma(eta, g, decayed(isa, alpha, v)))])
             }
             Form::Torch => {
-                let b = floored(isa, isa.add(decayed(isa, alpha, v), g));
+                let b = floored(isa, isa.add(isa.fma(alpha, v, g), isa.splat(FLOOR)));
                 (isa.fnma(eta, isa.fma(alpha, b, g), w), [b])
             }
         }

@@ -69,6 +69,8 @@ thread_local! {
 /// Begins a new table on this thread.
 pub fn start() {
     ROWS.with_borrow_mut(Vec::clear);
+    SECTION.set(("", 0));
+    TIMING.set(false);
     ACTIVE.set(true);
 }
 
@@ -95,10 +97,8 @@ pub fn part<R>(name: &'static str, number: usize, f: impl FnOnce() -> R) -> R {
     if !ACTIVE.get() {
         return f();
     }
-    let around = SECTION.replace((name, number));
-    let result = f();
-    SECTION.set(around);
-    result
+    let _around = Around(SECTION.replace((name, number)));
+    f()
 }
 
 /// Runs `f`, one call of a kernel that does `work`. Kernels inside of a kernel are not told apart.
@@ -107,15 +107,40 @@ pub fn kernel<R>(name: &'static str, work: Work, f: impl FnOnce() -> R) -> R {
     if !ACTIVE.get() {
         return f();
     }
-    ACTIVE.set(false);
-    TIMING.set(true);
+    let timing = Timing::new();
     let start = Instant::now();
     let result = f();
     let time = start.elapsed();
-    TIMING.set(false);
-    ACTIVE.set(true);
+    drop(timing);
     record(name, work, time);
     result
+}
+
+/// The section around another, restored when this is dropped: also by a panic.
+struct Around((&'static str, usize));
+
+impl Drop for Around {
+    fn drop(&mut self) {
+        SECTION.set(self.0);
+    }
+}
+
+/// A kernel is being timed until this is dropped.
+struct Timing;
+
+impl Timing {
+    fn new() -> Self {
+        ACTIVE.set(false);
+        TIMING.set(true);
+        Self
+    }
+}
+
+impl Drop for Timing {
+    fn drop(&mut self) {
+        TIMING.set(false);
+        ACTIVE.set(true);
+    }
 }
 
 fn record(kernel: &'static str, work: Work, time: Duration) {

@@ -16,14 +16,15 @@
 //!    A session in which that happened, or to which nobody came, is followed by some without helpers: 16 of them, then twice as many
 //!    each time, up to 4096. So a run with a second thread on a busy machine loses a few milliseconds now and then, and not every step.
 //! 3. *A kernel that nobody waits for is done beside the others* ([`beside`]): in the backward pass the main thread goes down the chain of dX, while
-//!    a helper computes dW of the layers above and updates their weights. The layers' own kernels are so small that sharing each of them
-//!    gained nothing: the lines of the operands that change cores cost what the second core saves.
+//!    a helper computes dW of the layers above and updates their weights. Those kernels are so small that sharing each of them between two
+//!    cores gained little: the lines of the operands that change cores cost most of what the second core saves.
 //! 4. *No bit depends on any of this*: chunks are disjoint, and each is computed as if alone.
 
 use crate::exec::Exec;
 use crate::profile;
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ thread_local! {
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
     /// The team of the session this thread has opened.
     static TEAM: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
+    /// This thread helps in another's session: what it calls is done on this thread alone.
+    static HELPING: Cell<bool> = const { Cell::new(false) };
     /// How this thread's sessions fared.
     static PATIENCE: Cell<Patience> = const { Cell::new(Patience { alone: 0, next: FIRST_PAUSE, good: 0 }) };
 }
@@ -140,18 +143,23 @@ fn team() -> Option<&'static Team> {
 }
 
 /// Runs `f` with the other threads of the pool standing by: kernels called in it with an [`Exec`] of several threads are shared
-/// with up to `exec.threads() − 1` of them. Outside of a pool, with one thread, or inside another session, it only runs `f`.
+/// with up to `exec.threads() − 1` of them. Outside of a pool, with one thread, inside another session, or after one that went
+/// wrong, it only runs `f`.
 ///
 /// The helpers spin as long as `f` runs: open a session around some hundred microseconds of kernels, such as a training step.
 pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
     // In this order: to ask rayon for its threads outside of a pool would start one.
-    if exec.threads() == 1 || rayon::current_thread_index().is_none() || team().is_some() || Patience::is_out() {
+    let inside = team().is_some() || HELPING.get();
+    if exec.threads() == 1 || inside || rayon::current_thread_index().is_none() || Patience::is_out() {
         return f();
     }
-    let helpers = exec.threads().min(MOST).min(rayon::current_num_threads()).saturating_sub(1);
-    if helpers == 0 {
-        return f();
-    }
+    // More threads than cores would take each other's.
+    let helpers = exec.threads().min(MOST).min(rayon::current_num_threads()).min(cores()).saturating_sub(1);
+    if helpers == 0 { f() } else { open(helpers, f) }
+}
+
+/// A session with up to so many helpers, on a thread of a pool that is in none.
+fn open<R: Send>(helpers: usize, f: impl FnOnce() -> R + Send) -> R {
     let team = Team {
         news: Counter::default(),
         offers: [const { AtomicPtr::new(std::ptr::null_mut()) }; OFFERS],
@@ -171,11 +179,17 @@ pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
             let result = f();
             (result, shared.present.load(Ordering::Relaxed) > 0, Instant::now())
         },
-        || stand_by(shared, 1..helpers + 1),
+        || stand_by(shared, helpers),
     )
     .0;
     Patience::note(came && !team.stalled.get() && closed_at.elapsed() < STALL);
     result
+}
+
+/// The cores this program may use, asked for once.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Most offers at a time: one a layer. What is offered beyond them is done at once.
@@ -294,28 +308,55 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Makes helpers of as many threads, or fewer where the pool's are busy. Who comes after the session was closed leaves at once.
-fn stand_by(team: &Team, threads: Range<usize>) {
-    if threads.len() > 1 {
-        let middle = threads.start + 1;
-        rayon::join(|| stand_by(team, threads.start..middle), || stand_by(team, middle..threads.end));
+/// Makes helpers of `helpers` threads, or of fewer where the pool's are busy. Who comes after the session was closed leaves at once.
+fn stand_by(team: &Team, helpers: usize) {
+    if helpers > 1 {
+        rayon::join(|| stand_by(team, 1), || stand_by(team, helpers - 1));
     } else {
-        help(team, threads.start);
+        help(team);
+    }
+}
+
+/// Rounds that a helper spins before it offers its core to others: some 200 µs, longer than the main thread is on its own in a step.
+const IDLE: u32 = 5000;
+
+/// This thread helps until this is dropped.
+struct Helping;
+
+impl Helping {
+    fn new() -> Self {
+        HELPING.set(true);
+        Self
+    }
+}
+
+impl Drop for Helping {
+    fn drop(&mut self) {
+        HELPING.set(false);
     }
 }
 
 /// Helps until the session closes.
-fn help(team: &Team, thread: usize) {
-    // Inside of the session this thread may wait for rayon, and be handed its own call for help.
-    if std::ptr::eq(TEAM.get(), team) {
+fn help(team: &Team) {
+    // A thread that is in a session, or helps in one, may wait for rayon, and be handed a call for help: its own, or another's. To
+    // stand by would be to wait for who waits for it.
+    if !TEAM.get().is_null() || HELPING.get() {
         return;
     }
+    let _helping = Helping::new();
+    // Numbers as they come: the threads of a job are the first of them.
+    let thread = 1 + team.present.fetch_add(1, Ordering::Relaxed);
     let mut seen = team.news.0.load(Ordering::Relaxed);
-    team.present.fetch_add(1, Ordering::Relaxed);
+    let mut idle = 0_u32;
     while !team.closed.load(Ordering::Acquire) {
         let published = team.news.0.load(Ordering::Acquire);
         if published == seen {
             std::hint::spin_loop();
+            idle = idle.wrapping_add(1);
+            if idle.is_multiple_of(IDLE) {
+                // Perhaps it is the main thread's core that this one spins on.
+                std::thread::yield_now();
+            }
             continue;
         }
         seen = published;
@@ -393,7 +434,7 @@ impl Team {
         let mut since = None;
         while !done() {
             std::hint::spin_loop();
-            rounds += 1;
+            rounds = rounds.wrapping_add(1);
             if rounds.is_multiple_of(256) {
                 // Some 10 µs; a clock that is read every round would be slower than the rounds.
                 let since: &mut Instant = since.get_or_insert_with(Instant::now);
@@ -460,7 +501,7 @@ pub(crate) fn parallel(threads: usize, chunks: usize, work: &(impl Fn(usize) + S
             rayon::join(|| fan(threads / 2, work), || fan(threads - threads / 2, work));
         }
     }
-    if threads <= 1 || chunks <= 1 {
+    if threads <= 1 || chunks <= 1 || HELPING.get() {
         (0..chunks).for_each(work);
         return;
     }
@@ -526,6 +567,102 @@ pub(crate) fn uneven(threads: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Waits until so many helpers stand by, and says whether they do.
+    fn wait_for(helpers: usize) -> bool {
+        let start = Instant::now();
+        let here = || team().is_some_and(|team| team.present.load(Ordering::Relaxed) >= helpers);
+        while !here() && start.elapsed() < Duration::from_secs(60) {
+            std::thread::yield_now();
+        }
+        here()
+    }
+
+    fn pool(threads: usize) -> rayon::ThreadPool {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("so many threads can be had")
+    }
+
+    /// More helpers than cores: they come and go in any order.
+    #[test]
+    fn seven_helpers_do_every_chunk_exactly_once_and_what_they_call_is_not_shared_again() {
+        pool(8).install(|| {
+            for round in 0..30 {
+                open(7, || {
+                    if round % 3 == 0 {
+                        assert!(wait_for(7), "the helpers do not come");
+                    }
+                    for chunks in [1, 2, 7, 8, 9, 100] {
+                        let calls: Vec<AtomicUsize> = (0..chunks).map(|_| AtomicUsize::new(0)).collect();
+                        let inner = AtomicUsize::new(0);
+                        parallel(8, chunks, &|chunk| {
+                            calls[chunk].fetch_add(1, Ordering::Relaxed);
+                            parallel(4, 5, &|_| {
+                                inner.fetch_add(1, Ordering::Relaxed);
+                            });
+                        });
+                        assert!(calls.iter().all(|calls| calls.load(Ordering::Relaxed) == 1), "{chunks} chunks");
+                        assert_eq!(inner.load(Ordering::Relaxed), 5 * chunks);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_offered_is_done_once_also_when_there_are_more_offers_than_places() {
+        fn nest(depth: usize, done: &AtomicUsize) -> usize {
+            if depth == 0 {
+                return 0;
+            }
+            let later = || {
+                parallel(8, 3, &|_| {
+                    done.fetch_add(1, Ordering::Relaxed);
+                });
+                depth
+            };
+            let (below, own) = beside(|| nest(depth - 1, done), later);
+            below + own
+        }
+        for helpers in [1, 3, 7] {
+            pool(8).install(|| {
+                for helped in [false, true, true] {
+                    let done = AtomicUsize::new(0);
+                    let sum = open(helpers, || {
+                        assert!(!helped || wait_for(helpers), "the helpers do not come");
+                        nest(3 * OFFERS, &done)
+                    });
+                    assert_eq!((sum, done.load(Ordering::Relaxed)), ((1..=3 * OFFERS).sum(), 9 * OFFERS));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_panic_beside_or_now_is_passed_on_and_the_other_is_done_or_never_begun() {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+        pool(2).install(|| {
+            for now_panics in [false, true] {
+                for _ in 0..20 {
+                    let done = AtomicUsize::new(0);
+                    let result = catch_unwind(AssertUnwindSafe(|| {
+                        open(1, || {
+                            assert!(wait_for(1), "the helper does not come");
+                            beside(
+                                || assert!(!now_panics, "now"),
+                                || {
+                                    done.fetch_add(1, Ordering::Relaxed);
+                                    assert!(now_panics, "later");
+                                },
+                            )
+                        })
+                    }));
+                    assert!(result.is_err(), "the panic was lost");
+                    assert!(done.load(Ordering::Relaxed) <= 1);
+                    assert!(TEAM.get().is_null() && !HELPING.get(), "the session is still open");
+                }
+            }
+        });
+    }
 
     #[test]
     fn every_chunk_runs_exactly_once() {

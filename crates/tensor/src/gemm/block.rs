@@ -124,7 +124,10 @@ impl Block<'_> {
         // `from · k` floats of the buffer, which `band` sized for all of them; each panel has one packer.
         let op = unsafe {
             Pack::new(PackPanel {
-                b: self.operands.b.add(self.steps.start * row_stride + (self.columns.start + from) * column_stride),
+                b: self
+                    .operands
+                    .b
+                    .wrapping_add(self.steps.start * row_stride + (self.columns.start + from) * column_stride),
                 row_stride,
                 column_stride,
                 k,
@@ -137,7 +140,7 @@ impl Block<'_> {
 
     /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads it in
     /// place, and packs it as it goes.
-    pub fn multiply(&self, exec: Exec, rows: Range<usize>, copies: bool, ask: &Ask) {
+    pub fn multiply(&self, exec: Exec, rows: Range<usize>, copies: bool, ask: Option<&Ask>) {
         if rows.is_empty() || self.columns.is_empty() {
             return;
         }
@@ -175,7 +178,9 @@ impl Block<'_> {
                 }
                 for panel in 0..count {
                     let mut panel = self.panel(from + panel * HALF_LANES * halves, halves, copies);
-                    panel.tile.ask = ask.take(self.steps.len());
+                    if let Some(ask) = ask.filter(|_| !copies) {
+                        panel.tile.ask = ask.take(self.steps.len());
+                    }
                     if self.plan.packs_a {
                         let a = packed_rows.as_ptr().wrapping_add((rows.start - from_row(group)) * self.steps.len());
                         // Row 0 of C stands for row 0 of A; the packed ones begin with the tile's first.
@@ -202,7 +207,7 @@ impl Block<'_> {
         // SAFETY: the rows and the block's steps are inside m and k, which the view of A was checked to reach; the buffer was just
         // sized, and is this thread's own.
         let op = unsafe {
-            let a = o.a.add(self.steps.start * o.a_strides[1] + first);
+            let a = o.a.wrapping_add(self.steps.start * o.a_strides[1] + first);
             PackTiles::new(PackRows { a, a_step: o.a_strides[1], k, tiles: starts, to: to.as_mut_ptr() })
         };
         exec.run(op);
@@ -234,7 +239,7 @@ impl Block<'_> {
                 ..*o
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
-            block.multiply(exec, 0..self.columns.len(), false, &Ask::nothing());
+            block.multiply(exec, 0..self.columns.len(), false, None);
             exec.run(Turn {
                 tile: &tile,
                 rows: chunk.len(),

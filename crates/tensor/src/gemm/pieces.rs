@@ -58,7 +58,7 @@ const ASK_LINES: usize = 576;
 
 impl Ask {
     /// No lines.
-    pub const fn nothing() -> Self {
+    fn nothing() -> Self {
         Self { lines: [std::ptr::null(); ASK_LINES], count: 0, next: Cell::new(0) }
     }
 
@@ -97,7 +97,7 @@ pub(super) fn pieces(
     let operands = block.operands;
     let (converted_at_once, handed_at_once) = match (operands.source, consumer) {
         (Source::Floats(_), None) => {
-            block.multiply(exec, rows.clone(), copies, &Ask::nothing());
+            block.multiply(exec, rows.clone(), copies, None);
             return turned.turned(exec, rows);
         }
         (Source::Floats(_), Some(_)) => (usize::MAX, PIECE_ROWS),
@@ -107,12 +107,12 @@ pub(super) fn pieces(
         (Source::BytesTransposed(_), Some(_)) => (CONVERTED_COLUMNS, PIECE_ROWS),
     };
     let (mut converted, mut kept) = (CONVERTED.take(), PIECE.take());
-    let mut ask = Ask::nothing();
+    let mut ask = matches!(operands.source, Source::Bytes(_)).then(Ask::nothing);
     let unit = if turned.columns.is_empty() { 1 } else { LANES };
     let mut copies = copies;
     let groups = Cut::new(rows, unit, converted_at_once);
     for at in 0..groups.count {
-        if let Source::Bytes(bytes) = operands.source {
+        if let (Source::Bytes(bytes), Some(ask)) = (operands.source, &mut ask) {
             ask.fill(bytes, groups.piece(at + 1), block.steps.clone());
         }
         let operands = operands.converted(exec, groups.piece(at), block.steps.clone(), &mut converted);
@@ -129,7 +129,7 @@ pub(super) fn pieces(
                 operands.c_row = columns.len();
                 operands.c = kept.as_mut_ptr().wrapping_sub(rows.start * columns.len() + columns.start);
             }
-            block.with(&operands).multiply(exec, rows.clone(), copies, &ask);
+            block.with(&operands).multiply(exec, rows.clone(), copies, ask.as_ref());
             turned.with(&operands).turned(exec, rows.clone());
             copies = false;
             if let Some(consumer) = consumer {

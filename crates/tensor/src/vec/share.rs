@@ -45,7 +45,7 @@ unsafe impl<const Y: usize, const P: usize> Sync for Outputs<'_, Y, P> {}
 /// Runs a kernel over all columns of matrices of the same shape, an even share for each thread.
 ///
 /// # Panics
-/// If the shapes or lengths differ, or the elements of a row are not adjacent.
+/// If there is no matrix, the shapes or lengths differ, or the elements of a row are not adjacent.
 pub fn for_all_columns<K: ColumnKernel<X, Y, P>, const X: usize, const Y: usize, const P: usize>(
     exec: Exec,
     kernel: &K,
