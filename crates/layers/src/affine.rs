@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! forward    Y  = X·W + b          (B×I)·(I×O)        fused: Y = max(0, X·W + b)
-//! backward   dW = Xᵀ·dY            (I×B)·(B×O)        fused: dY is first set to 0 where Y ≤ 0
-//!            db = Σ rows of dY
+//! backward   dW = Xᵀ·dY            (I×B)·(B×O)        fused: dY is first set to 0 where Y ≤ 0,
+//!            db = Σ rows of dY                               if the next layer does not do it (2)
 //!            dX = dY·Wᵀ            (B×O)·(O×I)
 //! ```
 //!
@@ -38,7 +38,7 @@ pub struct Affine {
     gates_dx: bool,
     /// Whether dY comes with the ReLU's derivative in it.
     dy_is_gated: bool,
-    /// dY where Y > 0; B×O, where there is a ReLU and dY does not come so.
+    /// dY, and 0 where Y ≤ 0; B×O, where there is a ReLU and dY does not come so.
     masked: Tensor<f32, 2>,
 }
 

@@ -17,8 +17,9 @@
 //!
 //! and the two sums are dβ and dγ, which are needed anyway. The node-by-node version is `testkit::batch_norm`.
 //!
-//! 1. *Along the rows, a block of them at a time* (`tensor/src/vec/columns.rs`): eight rows are eight streams, with the numbers a column in
-//!    registers for a vector of all eight. It is two passes over X forward, and two over X and dY backward.
+//! 1. *Along the rows, a block of them at a time* (`tensor/src/vec/columns.rs`): each row is a stream, and the
+//!    numbers a column are in registers for a vector of all the block's rows. It is two passes over X forward, in
+//!    blocks of 8 and of 4 rows, and two over X and dY backward, in blocks of 4 and of 2.
 //! 2. *x̂ is not stored.* Backward computes it again from X and μ: a subtraction instead of a B×D buffer that would be written and read.
 //! 3. *What is the same down a column is taken out of the loop.* With t = x − μ, forward is y = (γ·s)·t + β; backward's sums are Σ dy and Σ dy·t
 //!    (dγ = s·Σ dy·t), and dx = γ·s·((dy − dβ/B) − (s·dγ/B)·t): four operations an element instead of five. The differences stay
@@ -312,7 +313,7 @@ impl ColumnKernel<1, 1, 1> for Inference<'_> {
     }
 }
 
-/// Σ dy and Σ dy·(x − μ), which move. With `mask`, dy is 0 where scale·(x − mean) + shift is not above 0.
+/// Σ dy and Σ dy·(x − μ), which move. With `mask`, dy is 0 where scale·(x − mean) + shift ≤ 0.
 struct Sums {
     mask: bool,
 }

@@ -13,8 +13,8 @@
 //! (`tensor/src/vec/random.rs`), so backward makes it again: a dozen integer operations a vector against a buffer
 //! written and read; and it does not depend on how the work is shared out.
 //!
-//! Behind a ReLU not even that is needed: what was dropped, and what the ReLU clamped, is 0 in Y, and the gradient of both is 0. dX = scale·dY where
-//! Y > 0 is the backward of the two layers in one pass ([`Layer::gate_dx`]).
+//! Behind a ReLU not even that is needed: what was dropped, and what the ReLU clamped, is 0 in Y, and the gradient of
+//! both is 0. dX = 0 where Y ≤ 0, else scale·dY, is the backward of the two layers in one pass ([`Layer::gate_dx`]).
 
 use crate::layer::{Layer, Pass, expect_shape};
 use tensor::isa::{Isa, LANES, Op};
@@ -107,7 +107,7 @@ impl Op for Mask<'_> {
     }
 }
 
-/// `dX ← scale·dY` where Y > 0, else 0.
+/// `dX ← 0` where Y ≤ 0, else `scale·dY`: also where Y is NaN.
 struct Gated<'a> {
     y: View<'a, f32, 2>,
     dy: View<'a, f32, 2>,

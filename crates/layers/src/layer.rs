@@ -51,7 +51,8 @@ pub struct Parameter<'a> {
     pub shape: [usize; 2],
     /// Its value.
     pub value: &'a mut [f32],
-    /// The gradient of the last backward pass.
+    /// The gradient of the last [`Layer::backward`]; stale after a training step, whose [`Layer::update`] need not keep
+    /// it.
     pub gradient: &'a [f32],
 }
 
@@ -96,8 +97,10 @@ pub struct Statistic<'a> {
 ///
 /// Shapes: X is B×I, Y and dY are B×O, dX is B×I, for any B up to what was reserved. The pair of calls for one batch is
 /// `forward(Training)` then `backward`, with the same X and the Y that came out; whatever else backward needs the layer
-/// keeps. Neither call allocates once `reserve` has been called for the batch. Rows may lie apart, but the elements of a row
-/// must be adjacent; a layer other than affine panics where they are not.
+/// keeps. A training step has two calls in the place of `backward`: `backward_input`, for dX, and then `update`, which
+/// moves the parameters, on another thread perhaps, while the layers below go on; their gradients need not be kept. No
+/// call allocates once `reserve` has been called for the batch, but an `update` of more than 2048 rows. Rows may lie
+/// apart, but the elements of a row must be adjacent; a layer other than affine panics where they are not.
 pub trait Layer: Send {
     /// The kind of layer, for messages and tables.
     fn kind(&self) -> &'static str;

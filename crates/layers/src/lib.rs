@@ -2,16 +2,16 @@
 //!
 //! | layer | file | forward | backward needs |
 //! |---|---|---|---|
-//! | affine (with or without ReLU) | `affine.rs` | Y = X·W + b | X, and Y for the ReLU |
+//! | affine (with or without ReLU) | `affine.rs` | Y = X·W + b | X, and Y for a ReLU the next layer does not gate |
 //! | ReLU | `relu.rs` | max(0, x) | Y |
 //! | sigmoid | `sigmoid.rs` | 1/(1 + e⁻ˣ) | Y |
 //! | tanh | `tanh.rs` | tanh x | Y |
-//! | batch normalisation | `batch_norm.rs` | γ·(x − μ)/√(σ² + ε) + β | X, μ, 1/√(σ² + ε) |
-//! | dropout | `dropout.rs` | x where kept | the mask, made anew |
-//! | softmax + cross-entropy | `softmax_loss.rs` | −ln softmax(x)ₜ | the probabilities |
+//! | batch norm (alone or with ReLU) | `batch_norm.rs` | γ·(x − μ)/√(σ² + ε) + β | X, μ, 1/√(σ² + ε) |
+//! | dropout | `dropout.rs` | x where kept | the mask, made anew; Y where it gates |
+//! | softmax + cross-entropy | `softmax_loss.rs` | −ln softmax(x)ₜ | nothing: dX is made with the loss |
 //!
 //! A layer implements [`Layer`]; a [`Network`] owns the layers, the activations between them and the gradients. Buffers
-//! are sized once, for the largest batch: a warm training step allocates nothing.
+//! are sized once, for the largest batch: a warm training step of up to 2048 rows allocates nothing.
 //!
 //! Shapes: a batch is B×I, one sample a row; weights are I×O, as in the book.
 

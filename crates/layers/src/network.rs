@@ -244,7 +244,8 @@ impl Network {
         Ok(())
     }
 
-    /// The mean loss of the last forward pass, whatever its mode; nothing is learnt from it.
+    /// The mean loss of the last forward pass, whatever its mode. The gradient of the logits is left for the backward
+    /// pass; without one, nothing is learnt.
     ///
     /// # Errors
     /// If the labels are not one a row of that pass.

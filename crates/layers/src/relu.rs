@@ -4,8 +4,9 @@
 //! y = x if x > 0, else 0        dx = dy if y > 0, else 0        (gradient 0 at 0; NaN stays NaN)
 //! ```
 //!
-//! Plain: `x.max(0.0)`. After an affine layer it costs nothing: see [`Affine`](crate::Affine)'s fused form; this layer
-//! is for where something (batch normalisation) stands between.
+//! Plain: `x.max(0.0)`. Behind an affine layer or a batch normalisation it costs nothing: see their fused forms,
+//! [`Affine::with_relu`](crate::Affine::with_relu) and [`BatchNorm::with_relu`](crate::BatchNorm::with_relu), of which
+//! [`Network`](crate::Network) makes use. This layer is for networks one strings together oneself.
 
 use crate::activation::{Elementwise, Function};
 use tensor::isa::Isa;

@@ -132,7 +132,7 @@ impl Dataset {
     }
 
     /// Gathers images as rows of floats: `x[r] ← image(indices[r]) / 255`, and their labels. Cost: one pass over the
-    /// batch. (The plain version of `tensor::vec::gather_bytes`, which is five times as fast.)
+    /// batch. (The plain version of `tensor::vec::ByteRows`, which a network takes instead.)
     ///
     /// # Panics
     /// If a buffer's length does not fit, or an index is not there.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`idx`] | the IDX format: all six element types, any rank, plain or gzip |
 //! | [`mnist`] | the four files of MNIST, read into two data sets |
-//! | [`dataset`] | images kept as bytes, scaled to floats as a batch is gathered; splits; samplers |
+//! | [`dataset`] | images kept as bytes, which become floats where they are multiplied; splits; samplers |
 //! | [`synthetic`] | a deterministic generator of digits drawn from strokes |
 //! | [`download`] | MNIST from mirrors, checked by SHA-256 |
 //! | [`mod@file`] | writing beside the place and renaming; checksums |

@@ -6,7 +6,8 @@ use crate::isa::{AnyIsa, IsaError, Op};
 /// there is no global state to set. It changes how long a kernel takes, never a bit of its result.
 ///
 /// With one thread nothing in this workspace touches rayon. With more, kernels that are large enough split their work
-/// into at most `threads` parts on the rayon pool they are called in: enter a pool once, around a whole run.
+/// among at most `threads` threads of the rayon pool they are called in, or, in a [`session`](crate::team::session),
+/// among the helpers that stand by: enter a pool once, around a whole run.
 #[derive(Clone, Copy, Debug)]
 pub struct Exec {
     isa: AnyIsa,

@@ -2,7 +2,8 @@
 //! matrix product ([`gemm`]).
 //!
 //! This is the only crate of the workspace with `unsafe` and with intrinsics. Inside it, `array` and `isa` import
-//! nothing, `vec` imports those two, `gemm` imports those three.
+//! nothing, `vec` imports those two, `gemm` those three and `probe`. Both also import `exec`, and `team`, which imports
+//! `profile` and `exec`.
 //!
 //! Two promises hold for every kernel here: it agrees with a plain version that stands beside it or in `testkit`, and
 //! its result is a function of its inputs alone, bit for bit: not of the ISA, the number of threads or a block size.

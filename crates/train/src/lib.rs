@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `config.rs` | everything that decides a run, and the presets Book and Torch |
-//! | `trainer.rs` | the step (gather, forward, backward, update) and evaluation |
+//! | `trainer.rs` | the step (draw, forward, backward, update) and evaluation |
 //! | `run.rs` | the loop: steps, epochs, evaluations, an observer that is told of each |
 //! | `log.rs` | the run as JSON lines |
 //! | `model.rs` | models as safetensors files |

@@ -16,10 +16,11 @@ const EVALUATION_BATCH: usize = 250;
 /// A network, its optimizer and the stream of its batches.
 ///
 /// ```text
-/// step:  draw and gather a batch ─▶ forward ─▶ loss ─▶ backward ─▶ update each parameter
+/// step:  draw a batch ─▶ forward ─▶ loss ─▶ backward ─▶ update each parameter
 /// ```
 ///
-/// A warm step allocates nothing.
+/// The batch stays bytes, which become floats where they are multiplied. A warm step of up to 2048 rows allocates
+/// nothing.
 pub struct Trainer {
     config: Config,
     exec: Exec,

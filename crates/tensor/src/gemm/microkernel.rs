@@ -19,7 +19,8 @@
 //!    at least eight independent chains are needed; a tile has 24 to 28.
 //! 2. *Const generics.* `[[F; NV]; MR]` with constant bounds is unrolled and promoted to registers whole.
 //! 3. *Any strides of A.* A is only ever broadcast, one element at a time, so a row-major, a transposed and a packed A
-//!    are the same code with other strides; A is never copied.
+//!    are the same code with other strides. Two kinds of A are copied: the rows of a transposed A, whose steps lie far
+//!    apart, where many panels read them ([`Plan::packs_a`](super::Plan::packs_a)), and bytes, which are converted.
 //! 4. *Edges.* Rows: there is a tile for every height up to the greatest, so no row is padded. Columns: the last panel
 //!    may end in half a vector, so 100 columns pay for 104 and not for 112: worth 7 % with AVX2, and with AVX-512 on a CPU
 //!    that runs a `zmm` as two halves (Zen 4); it costs nothing where it does not help. B is read in whole vectors
@@ -36,6 +37,7 @@
 //!    prefetchers do not quite keep up with. Asking for the row after the next seven gained 5 to 7 % (first layer's forward product, and
 //!    from 512³ up); 4, 12 and 16 rows ahead were 1 to 3 % less or the same. Where the panel is in L1 it costs 1 to 2 %, so
 //!    that loop is compiled without. A third loop also writes what it reads: the packed panel for the tiles after it.
+//!    A fourth also asks, every 16 steps, for an address it is given: bytes of A that are converted after this tile.
 //! 8. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
 
 //!
@@ -65,7 +67,7 @@ pub(super) enum Finish {
     Bias,
     /// Add the bias and clamp at 0.
     BiasRelu,
-    /// Put 0 where the gate is not above 0.
+    /// Put 0 where the gate is ≤ 0; where it is NaN the value stays.
     Gate,
 }
 

@@ -9,7 +9,7 @@
 //! | [`mod`](self) | the call: operands, checks, the odd strides |
 //! | `microkernel.rs` | the register tile: MR rows by NV vectors of C, kept in registers over all of k |
 //! | `table.rs` | which tiles each ISA has, one row an ISA |
-//! | `pack.rs` | copying B into panels the tile reads with unit stride |
+//! | `pack.rs` | copying B into panels the tile reads with unit stride, and the rows of a transposed A |
 //! | `bytes.rs` | a product whose A is rows of bytes, converted as they are needed |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
@@ -17,13 +17,14 @@
 //! | `block.rs` | the inner two of them: one block of B, tile by tile |
 //! | `operands.rs` | the operands as pointers, wherever they come from |
 //! | `pieces.rs` | A converted and C handed over, some rows at a time |
+//! | [`ladder`] | the product from three loops up, one idea a file |
 //!
 //! **The same bits everywhere.** Each element of C is one chain over k in ascending order,
 //!
 //! ```text
 //! c ← β·C[i,j]   (0 if β = 0: C is not read)
 //! for p in 0..k:  c ← fma(α·A[i,p], B[p,j], c)      rounded once a step
-//! C[i,j] ← c,  c + bias[j],  max(0, c + bias[j]),  or  c where gate[i,j] > 0, else 0
+//! C[i,j] ← c,  c + bias[j],  max(0, c + bias[j]),  or  0 where gate[i,j] ≤ 0, else c
 //! ```
 //!
 //! so the result does not depend on the ISA, on block sizes (C is reloaded between blocks of k, exactly) or on threads
@@ -122,12 +123,13 @@ impl<'a> Gemm<'a> {
         Self { epilogue, ..self }
     }
 
-    /// Computes C. Cost: 2·m·n·k operations, and up to one copy of B; the buffer for that copy is kept by the thread,
-    /// so a warm call does not allocate. (α ≠ 1 copies A, and a C whose rows are not adjacent is computed beside its
-    /// place and copied; both use buffers of the call.)
+    /// Computes C. Cost: 2·m·n·k operations, and where it pays copies of B and of a transposed A; the buffers for them
+    /// are kept by the threads, so a warm call does not allocate. (α ≠ 1 copies A, and a C whose rows are not adjacent
+    /// is computed beside its place and copied; both use buffers of the call.)
     ///
     /// # Errors
-    /// If the shapes do not go together or a bias does not have n elements.
+    /// If the shapes do not go together, a bias does not have n elements, or a gate has another shape than C, or
+    /// columns that are not adjacent.
     pub fn run(self, exec: Exec) -> Result<(), ShapeError> {
         self.run_with(exec, &Blocking::default())
     }

@@ -1,4 +1,5 @@
-//! Packing B: a block of k×n becomes panels that the register tile reads with unit stride.
+//! Packing B, and the rows of a transposed A ([`PackRows`]). A block of B, k×n, becomes panels that the register tile
+//! reads with unit stride.
 //!
 //! ```text
 //! B, a block of kc rows                panels of NV vectors, one after the other, each row-major

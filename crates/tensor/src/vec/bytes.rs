@@ -5,11 +5,13 @@
 //! ```
 //!
 //! The rows lie anywhere in 47 MB of bytes. Gathered into a matrix of floats first, a batch of 128 images is 400 KB: written once, read by the
-//! first layer's forward product and again by its gradient, and a fifth of L2 meanwhile. Instead the matrix product asks for the rows, or
-//! columns, of X that its next tiles need ([`ByteRows::rows`], [`ByteRows::columns`]), and has them as floats in L1.
+//! first layer's forward product and again by its gradient, and a fifth of L2 meanwhile. Instead the matrix product
+//! converts a piece of X, the up to 36 rows or 208 columns that its next tiles need (`ByteRows::block`): 106 to 113 KB
+//! of floats, which lie in L2.
 //!
-//! 1. *Bytes are asked for ahead*, a piece before they are converted, and come while the tiles multiply. The hardware foresees lines inside a
-//!    row, but not which row is next: waiting for them was 15 of the 25 µs that gathering took.
+//! 1. *Bytes are asked for ahead.* The forward product's tiles ask for the next piece's, which come while the tiles
+//!    multiply; the gradient's are asked for as they are converted, two rows ahead. The hardware foresees lines inside
+//!    a row, but not which row is next: waiting for them was 15 of the 25 µs that gathering took.
 //! 2. *No division.* With r = 1/255 rounded, q = b·r and then q + (b − 255·q)·r is b / 255 rounded once, for each of the 256 bytes: two
 //!    fused multiply-adds instead of a division of sixteen, which takes as long as twenty.
 //! 3. *Threads*: each converts what it multiplies. A gathered X would be written by one core and read by the other, and owned again for the

@@ -8,7 +8,8 @@
 //!  rows 8-15 …                  then the next vector; a block of rows is eight streams that the hardware foresees
 //! ```
 //!
-//! 1. *A block of rows at a time.* Row by row, the numbers a column would be loaded and stored for every row; a block of eight does it once.
+//! 1. *A block of rows at a time.* Row by row, the numbers a column would be loaded and stored for every row; a block
+//!    does it once. It has 8 rows, as drawn, or 4 or 2, where a kernel needs registers for more matrices and numbers.
 //! 2. *Along the rows.* Going down a strip of 64 columns instead keeps all sums in registers, and was the first version. Its rows are a page
 //!    apart in a wide matrix, which no hardware foresees, and where that is a power of two they all want the same places in the
 //!    caches: batch norm at 8192×4096 went 1.9 GB/s.
@@ -175,8 +176,9 @@ pub fn pass<
     }
 }
 
-/// Bytes of a matrix above which it is written past the caches: they hold none of it when it is read again, and a line that is written whole
-/// need not be read first. It took batch norm at 8192×4096 from 29 to 20 ms forward, from 45 to 37 ms backward.
+/// Bytes of a thread's share of a matrix above which it is written past the caches: they hold none of it when it is
+/// read again, and a line that is written whole need not be read first. It took batch norm at 8192×4096 from 29 to 20
+/// ms forward, from 45 to 37 ms backward.
 const STREAM_ABOVE: usize = 32 << 20;
 
 /// Runs a kernel once for each vector of columns, on numbers a column alone: what is done between two passes. It is told of `rows` as the first row.

@@ -20,6 +20,12 @@
 //!    cores gained little: the lines of the operands that change cores cost most of what the second core saves.
 //! 4. *No bit depends on any of this*: chunks are disjoint, and each is computed as if alone.
 
+mod chunk;
+mod patience;
+
+pub(crate) use chunk::{chunk, share, uneven};
+use patience::Patience;
+
 use crate::exec::Exec;
 use crate::profile;
 use std::cell::Cell;
@@ -50,8 +56,6 @@ thread_local! {
     static TEAM: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
     /// This thread helps in another's session: what it calls is done on this thread alone.
     static HELPING: Cell<bool> = const { Cell::new(false) };
-    /// How this thread's sessions fared.
-    static PATIENCE: Cell<Patience> = const { Cell::new(Patience { alone: 0, next: FIRST_PAUSE, good: 0 }) };
 }
 
 impl Workers {
@@ -450,44 +454,6 @@ impl Team {
 /// So long nobody waits for a helper that has its core, beyond what the helper's share takes: work that is offered takes less.
 const STALL: Duration = Duration::from_micros(500);
 
-/// Sessions without helpers after the first that went wrong.
-const FIRST_PAUSE: u32 = 16;
-/// And after many.
-const LONGEST_PAUSE: u32 = 4096;
-/// Sessions that go well before the past is forgotten.
-const FORGIVEN: u32 = 256;
-
-/// When helpers are called, and when it is better not to.
-#[derive(Clone, Copy)]
-struct Patience {
-    /// Sessions still to be done alone.
-    alone: u32,
-    /// So many after the next that goes wrong.
-    next: u32,
-    /// Sessions that went well since.
-    good: u32,
-}
-
-impl Patience {
-    /// Counts a session, and says whether it is to be done alone.
-    fn is_out() -> bool {
-        let patience = PATIENCE.get();
-        PATIENCE.set(Self { alone: patience.alone.saturating_sub(1), ..patience });
-        patience.alone > 0
-    }
-
-    fn note(well: bool) {
-        let patience = PATIENCE.get();
-        PATIENCE.set(if !well {
-            Self { alone: patience.next, next: LONGEST_PAUSE.min(2 * patience.next), good: 0 }
-        } else if patience.good < FORGIVEN {
-            Self { good: patience.good + 1, ..patience }
-        } else {
-            Self { alone: 0, next: FIRST_PAUSE, good: 0 }
-        });
-    }
-}
-
 /// Calls `work(0)`, …, `work(chunks − 1)`, each once, on at most `threads` threads: of the [`session`] there is, else of the rayon pool this
 /// is called in; with one thread on this one, without touching rayon.
 ///
@@ -536,33 +502,6 @@ pub(crate) fn parallel(threads: usize, chunks: usize, work: &(impl Fn(usize) + S
 /// Rounds that a thread spins for the chunks of the others, 50 to 100 µs. Left to rayon, it would sleep after seven, and 25 more would
 /// pass until it is woken for the end of this product or the start of the next.
 const WAIT: usize = 2000;
-
-/// Share `part` of `parts` of `0..count` in units of `unit`, as even as can be.
-pub(crate) fn share(count: usize, unit: usize, part: usize, parts: usize) -> Range<usize> {
-    let units = count.div_ceil(unit);
-    let at = |part: usize| (units * part / parts * unit).min(count);
-    at(part)..at(part + 1)
-}
-
-/// Chunk `chunk` of `0..count`, in units of `unit`, for `threads` threads: with as many chunks as threads, even shares. With
-/// [`uneven`]`(threads)` chunks the first is such a share and the others are halves of one.
-///
-/// Two fixed halves had products of 90 µs take as long with two threads as with one, over and over: a sleeping thread is there
-/// after 25 to 40 µs, when its half has just been taken back, and has fallen asleep again before the next product begins. With
-/// ½, ¼ and ¼ it finds a quarter. Many small chunks do the same, but cost 5 to 10 % where the threads are awake.
-pub(crate) fn chunk(count: usize, unit: usize, chunk: usize, threads: usize, chunks: usize) -> Range<usize> {
-    if chunks != uneven(threads) {
-        return share(count, unit, chunk, chunks);
-    }
-    let half = |half: usize| share(count, unit, half, 2 * threads);
-    let from = if chunk == 0 { 0 } else { half(chunk + 1).start };
-    from..half(chunk + 1).end
-}
-
-/// The number of chunks of [`chunk`]'s uneven kind.
-pub(crate) fn uneven(threads: usize) -> usize {
-    2 * threads - 1
-}
 
 #[cfg(test)]
 mod tests {
@@ -676,35 +615,6 @@ mod tests {
                     calls.iter().all(|calls| calls.load(Ordering::Relaxed) == 1),
                     "{threads} threads, {chunks} chunks"
                 );
-            }
-        }
-    }
-
-    #[test]
-    fn shares_cover_the_whole_once_in_order() {
-        for (count, unit, parts) in [(0, 16, 3), (1, 16, 2), (100, 16, 3), (784, 6, 8), (5, 1, 9)] {
-            let mut next = 0;
-            for part in 0..parts {
-                let share = share(count, unit, part, parts);
-                assert_eq!(share.start, next);
-                next = share.end;
-            }
-            assert_eq!(next, count);
-        }
-    }
-
-    #[test]
-    fn chunks_cover_the_whole_once_in_order_and_the_first_is_a_thread_s_share() {
-        for (count, unit, threads) in [(100, 1, 1), (100, 1, 2), (784, 16, 2), (49, 8, 3), (5, 1, 4)] {
-            for chunks in [threads, uneven(threads)] {
-                let mut next = 0;
-                for at in 0..chunks {
-                    let chunk = chunk(count, unit, at, threads, chunks);
-                    assert_eq!(chunk.start, next, "{count} in units of {unit}, {threads} threads, {chunks} chunks");
-                    next = chunk.end;
-                }
-                assert_eq!(next, count);
-                assert!(chunk(count, unit, 0, threads, chunks).len().abs_diff(count / threads) <= unit);
             }
         }
     }
