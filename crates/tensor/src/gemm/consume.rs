@@ -19,7 +19,7 @@ use super::plan::{self, Blocking, Plan, Product};
 use super::{Gemm, check_inner, mismatch};
 use crate::array::{ShapeError, Tensor, View};
 use crate::exec::Exec;
-use crate::vec::ByteRows;
+use crate::vec::{ByteRows, Slices};
 
 /// Steps of k up to which the product is handed over; a longer one is stored after all, in a buffer of the call.
 const LONGEST: usize = 2048;
@@ -29,27 +29,6 @@ const LONGEST: usize = 2048;
 /// at a time, which the hardware does not foresee (6 GB/s).
 pub fn consume_pays(elements: usize, targets: usize) -> bool {
     elements * targets * size_of::<f32>() <= 2 * Blocking::default().near_c
-}
-
-/// Row-major m×n targets as pointers, for all threads.
-struct Targets<const S: usize>([(*mut f32, usize); S]);
-// SAFETY: the threads get disjoint pieces of them.
-unsafe impl<const S: usize> Sync for Targets<S> {}
-
-impl<const S: usize> Targets<S> {
-    /// The elements `range` of each target; of one that is empty, none.
-    ///
-    /// # Safety
-    /// - nobody else has these elements, for as long as they are used.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn pieces(&self, range: std::ops::Range<usize>) -> [&mut [f32]; S] {
-        self.0.map(|(start, len)| {
-            let range = if len == 0 { 0..0 } else { range.clone() };
-            assert!(range.end <= len, "elements {range:?} of {len}");
-            // SAFETY: inside the target, as just checked; nobody else has them, as promised.
-            unsafe { std::slice::from_raw_parts_mut(start.add(range.start), range.len()) }
-        })
-    }
 }
 
 /// Calls `f(exec, c, t)` for every piece of C = A·B, with the same elements of each target: so many elements that are adjacent in all of
@@ -133,7 +112,7 @@ fn consume_source<const S: usize>(
         f(exec_of_f, c.as_slice(), targets);
         return Ok(());
     }
-    let targets = Targets(targets.each_mut().map(|target| (target.as_mut_ptr(), target.len())));
+    let targets = Slices::new(&mut targets);
     let consumer = |piece: Piece<'_>| {
         let Piece { rows, columns, values } = piece;
         if columns.len() == n {

@@ -26,6 +26,7 @@ pub use map::{map_lanes, map2_lanes, scale};
 pub use normal::normal_pairs;
 pub use random::{LaneRng, uniform_lanes};
 pub use reduce::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};
+pub(crate) use share::Slices;
 pub use share::{ColumnKernel, for_all_columns, for_each_piece};
 pub use sigmoid::{sigmoid, sigmoid_lanes};
 pub use sqrt::{sqrt, sqrt_lanes};

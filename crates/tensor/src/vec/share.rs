@@ -107,10 +107,34 @@ impl<K: ColumnKernel<X, Y, P>, const X: usize, const Y: usize, const P: usize> O
 /// Elements of a piece of [`for_each_piece`].
 const PIECE: usize = 1 << 14;
 
-/// Slices that threads write pieces of.
-struct Slices<const S: usize>([(*mut f32, usize); S]);
-// SAFETY: each piece is written by the one thread that took it.
+/// Slices that threads write pieces of: the same elements of each, except of those that are empty.
+pub(crate) struct Slices<const S: usize>([(*mut f32, usize); S]);
+// SAFETY: the threads get disjoint pieces.
 unsafe impl<const S: usize> Sync for Slices<S> {}
+
+impl<const S: usize> Slices<S> {
+    /// These slices, which are to outlive this and to be left alone meanwhile.
+    pub fn new(slices: &mut [&mut [f32]; S]) -> Self {
+        Self(slices.each_mut().map(|slice| (slice.as_mut_ptr(), slice.len())))
+    }
+
+    /// The elements `range` of each slice; of one that is empty, none.
+    ///
+    /// # Safety
+    /// - the slices live, and nobody else has these elements, for as long as they are used.
+    ///
+    /// # Panics
+    /// If they are not there.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn pieces(&self, range: Range<usize>) -> [&mut [f32]; S] {
+        self.0.map(|(start, len)| {
+            let range = if len == 0 { 0..0 } else { range.clone() };
+            assert!(range.end <= len, "elements {range:?} of {len}");
+            // SAFETY: inside the slice, as just checked; nobody else has them, as promised.
+            unsafe { std::slice::from_raw_parts_mut(start.add(range.start), range.len()) }
+        })
+    }
+}
 
 /// Calls `f(range, pieces)` for pieces of slices of one length, shared out over the threads: the same elements `range` of each. A slice may
 /// also be empty; its pieces are.
@@ -129,15 +153,10 @@ pub fn for_each_piece<const S: usize>(
         f(0..len, slices);
         return;
     }
-    let slices = &Slices(slices.each_mut().map(|slice| (slice.as_mut_ptr(), slice.len())));
+    let slices = &Slices::new(&mut slices);
     parallel(threads, len.div_ceil(PIECE), &|piece| {
         let range = piece * PIECE..len.min((piece + 1) * PIECE);
-        let pieces = slices.0.map(|(start, len)| {
-            let range = if len == 0 { 0..0 } else { range.clone() };
-            assert!(range.end <= len);
-            // SAFETY: inside the slice, as just checked; each piece is taken once.
-            unsafe { std::slice::from_raw_parts_mut(start.add(range.start), range.len()) }
-        });
-        f(range, pieces);
+        // SAFETY: the slices are borrowed by this call; each piece is taken once.
+        f(range.clone(), unsafe { slices.pieces(range) });
     });
 }
