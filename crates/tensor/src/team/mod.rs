@@ -13,8 +13,8 @@
 //!    them in the layer before. Who has finished his own takes what others have not begun.
 //! 2. *Nobody waits for a thread that is not there.* A helper that comes late, or never (its core is another program's), finds its chunks done.
 //!    What cannot be helped is a helper that is taken off its core in the middle of a chunk: the others wait until it is back.
-//!    A session in which that happened, or to which nobody came, is followed by some without helpers: 16 of them, then twice as many
-//!    each time, up to 4096. So a run with a second thread on a busy machine loses a few milliseconds now and then, and not every step.
+//!    A session in which that happened, or to which nobody came, is followed by some without helpers: 16 of them, then four times as
+//!    many each time, up to 4096. So a run with a second thread on a busy machine loses a few milliseconds now and then, and not every step.
 //! 3. *A kernel that nobody waits for is done beside the others* ([`beside`]): in the backward pass the main thread goes down the chain of dX, while
 //!    a helper computes dW of the layers above and updates their weights. Those kernels are so small that sharing each of them between two
 //!    cores gained little: the lines of the operands that change cores cost most of what the second core saves.

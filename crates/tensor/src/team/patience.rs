@@ -9,6 +9,8 @@ thread_local! {
 
 /// Sessions without helpers after the first that went wrong.
 const FIRST_PAUSE: u32 = 16;
+/// So many times more after each that goes wrong again.
+const GROWTH: u32 = 4;
 /// And after many.
 const LONGEST_PAUSE: u32 = 4096;
 /// Sessions that go well before the past is forgotten.
@@ -36,7 +38,7 @@ impl Patience {
     pub fn note(well: bool) {
         let patience = PATIENCE.get();
         PATIENCE.set(if !well {
-            Self { alone: patience.next, next: LONGEST_PAUSE.min(2 * patience.next), good: 0 }
+            Self { alone: patience.next, next: LONGEST_PAUSE.min(GROWTH * patience.next), good: 0 }
         } else if patience.good < FORGIVEN {
             Self { good: patience.good + 1, ..patience }
         } else {
