@@ -1,4 +1,4 @@
-//! The whole training step: draw and gather a mini-batch, forward, loss, backward, update. Throughput is in samples.
+//! The whole training step: draw a mini-batch, forward, loss, backward, update. Throughput is in samples.
 //!
 //! | workload | network | batch | rule |
 //! |---|---|---|---|
