@@ -5,11 +5,9 @@
 
 mod engines;
 mod flops;
-mod workloads;
 
 pub use engines::{Engine, Product};
 pub use flops::{CurrentLimit, Flops, Peaks};
-pub use workloads::{WORKLOADS, workload};
 
 use criterion::Criterion;
 use std::time::Duration;

@@ -1,22 +1,16 @@
 //! The whole training step: draw a mini-batch, forward, loss, backward, update. Throughput is in samples.
-//!
-//! | workload | network | batch | rule |
-//! |---|---|---|---|
-//! | A | 784-100×4-10 | 128 | SGD |
-//! | B | the same | 128 | Adam |
-//! | C | 784-100×5-10, batch norm | 100 | SGD |
-//! | D | 784-1024×3-10 | 512 | Adam |
+//! The workloads A to D are those of [`train::Workload`].
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use groundup_benches::{WORKLOADS, criterion, execs, workload};
+use groundup_benches::{criterion, execs};
 use mnist_io::synthetic::Synthetic;
-use train::Trainer;
+use train::{Trainer, Workload};
 
 fn benches(c: &mut Criterion) {
     let digits = Synthetic { train: 10_000, test: 1000, seed: 1 }.generate(2).expect("there are images");
     let mut group = c.benchmark_group("step");
-    for name in WORKLOADS {
-        let config = workload(name).expect("it is one of them");
+    for workload in Workload::ALL {
+        let (name, config) = (workload.name(), workload.config());
         group.throughput(Throughput::Elements(config.batch as u64));
         for exec in execs() {
             let mut trainer = Trainer::new(config.clone(), exec, digits.train.clone()).expect("the settings fit");

@@ -8,13 +8,13 @@
 //!   out: GFLOP/s that the fused multiply-adds of one thread reach
 //! ```
 
-use groundup_benches::{best, enter_pool, workload};
+use groundup_benches::{best, enter_pool};
 use mnist_io::Dataset;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
 use tensor::probe;
-use train::Trainer;
+use train::{Trainer, Workload};
 
 fn main() {
     let threads = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: steps THREADS");
@@ -33,7 +33,7 @@ fn main() {
             continue;
         }
         let trainer = trainers.entry(name.to_owned()).or_insert_with(|| {
-            let config = workload(name).unwrap_or_else(|| panic!("no workload {name}"));
+            let config = Workload::from_name(name).unwrap_or_else(|| panic!("no workload {name}")).config();
             let mut trainer = Trainer::new(config, best(threads), data.clone()).expect("the settings fit");
             learns(&mut trainer, name);
             trainer

@@ -5,8 +5,8 @@ use layers::{Activation, Init};
 use mnist_io::Sampling;
 use optim::{Rule, Schedule};
 use std::path::PathBuf;
-use train::Preset;
 use train::search::{LogRange, Shard};
+use train::{Preset, Workload};
 
 /// Chapter 6 of "Deep Learning from Scratch", with kernels written from the ground up.
 #[derive(Debug, Parser)]
@@ -228,27 +228,13 @@ fn sizes(text: &str) -> Result<Sizes, String> {
         .ok_or_else(|| format!("\"{text}\" is not a shape; write three sizes from 1 to 4096, such as 100x784x100"))
 }
 
-/// A training step to look into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-#[value(rename_all = "verbatim")]
-pub enum Workload {
-    /// 784-100×4-10, batch 128, SGD.
-    A,
-    /// The same with Adam.
-    B,
-    /// 784-100×5-10 with batch normalisation, batch 100, SGD.
-    C,
-    /// 784-1024×3-10, batch 512, Adam.
-    D,
-}
-
 #[derive(Debug, Args)]
 pub struct Roofline {
     /// Where the plot goes.
     #[arg(long, value_name = "FILE.svg", default_value = "roofline.svg")]
     pub out: PathBuf,
     /// The training step; more than one if given again, all without any.
-    #[arg(long = "workload", value_name = "NAME")]
+    #[arg(long = "workload", value_name = "A|B|C|D", value_parser = workload)]
     pub workloads: Vec<Workload>,
     /// Threads a kernel may use; the roofs are then those of all of them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
@@ -341,6 +327,13 @@ fn init(text: &str) -> Result<Init, String> {
 fn rule(text: &str) -> Result<Rule, String> {
     Rule::ALL.into_iter().find(|rule| rule.name() == text).ok_or_else(|| {
         let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        format!("known are {}", names.join(", "))
+    })
+}
+
+fn workload(text: &str) -> Result<Workload, String> {
+    Workload::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Workload::ALL.iter().map(|workload| workload.name()).collect();
         format!("known are {}", names.join(", "))
     })
 }

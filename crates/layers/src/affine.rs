@@ -109,7 +109,7 @@ impl Affine {
     ) -> Result<(), ShapeError> {
         let Some(dx) = dx else { return Ok(()) };
         let Batch::Floats(x) = x else { panic!("the dX of a batch of bytes: nobody is below a network's first layer") };
-        let dy = if self.masks() { self.masked.head(x.rows()) } else { dy };
+        let dy = gradient(self.masks(), &self.masked, dy);
         let epilogue = if self.gates_dx { Epilogue::Gate(x) } else { Epilogue::None };
         let work = Work::gemm([x.rows(), self.outputs(), x.cols()]);
         kernel("dX = dY·Wᵀ", work, || Gemm::new(dy, self.weight.view().t(), dx).epilogue(epilogue).run(exec))
@@ -117,7 +117,7 @@ impl Affine {
 
     /// db = Σ dY
     fn bias_gradient(&mut self, exec: Exec, dy: View<'_, f32, 2>) {
-        let dy = if self.masks() { self.masked.head(dy.rows()) } else { dy };
+        let dy = gradient(self.masks(), &self.masked, dy);
         let work = Work::streaming(dy.len(), dy.cols(), dy.len());
         kernel("db = Σ dY", work, || column_sums(exec, dy, self.d_bias.as_mut_slice()));
     }
@@ -131,6 +131,11 @@ impl Affine {
     fn masks(&self) -> bool {
         self.relu && !self.dy_is_gated
     }
+}
+
+/// dY with the ReLU's derivative: what [`Affine::prepare`] has put aside, or dY, where it comes so or there is no ReLU.
+fn gradient<'a>(masks: bool, masked: &'a Tensor<f32, 2>, dy: View<'a, f32, 2>) -> View<'a, f32, 2> {
+    if masks { masked.head(dy.rows()) } else { dy }
 }
 
 impl Layer for Affine {
@@ -178,7 +183,7 @@ impl Layer for Affine {
     ) -> Result<(), ShapeError> {
         self.prepare(exec, x.shape(), y, dy, dx.as_ref().map(ViewMut::shape))?;
         self.backward_x(exec, Batch::Floats(x), dy, dx)?;
-        let gradient = if self.masks() { self.masked.head(x.rows()) } else { dy };
+        let gradient = gradient(self.masks(), &self.masked, dy);
         let work = Work::gemm([x.cols(), x.rows(), dy.cols()]);
         kernel("dW = Xᵀ·dY", work, || Gemm::new(x.t(), gradient, self.d_weight.view_mut()).run(exec))?;
         self.bias_gradient(exec, dy);
@@ -206,8 +211,8 @@ impl Layer for Affine {
         state: &mut [State],
     ) -> Result<(), ShapeError> {
         let [[m, v], [bias_m, bias_v]] = state else { panic!("{} states for a weight and a bias", state.len()) };
+        let gradient = gradient(self.masks(), &self.masked, dy);
         let weight = self.weight.as_mut_slice();
-        let gradient = if self.relu && !self.dy_is_gated { self.masked.head(dy.rows()) } else { dy };
         let mut work = Work::gemm([weight.len() / dy.cols().max(1), dy.rows(), dy.cols()]);
         let slots = [&m, &v].into_iter().filter(|slot| !slot.is_empty()).count();
         // The state and the weights are read and written. The product's own bytes have the weights once, for the gradient.

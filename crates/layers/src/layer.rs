@@ -65,7 +65,18 @@ pub enum Batch<'a> {
     Bytes(ByteRows<'a>),
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// The matrix, for a layer that takes nothing else.
+    ///
+    /// # Panics
+    /// If the batch is bytes.
+    fn floats(self, kind: &str) -> View<'a, f32, 2> {
+        match self {
+            Self::Floats(x) => x,
+            Self::Bytes(_) => panic!("{kind} cannot be a network's first layer: it takes no bytes"),
+        }
+    }
+
     /// B and I.
     pub fn shape(&self) -> [usize; 2] {
         match self {
@@ -155,10 +166,7 @@ pub trait Layer: Send {
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
-        match x {
-            Batch::Floats(x) => self.backward(exec, x, y, dy, dx),
-            Batch::Bytes(_) => panic!("{} cannot be a network's first layer: it takes no bytes", self.kind()),
-        }
+        self.backward(exec, x.floats(self.kind()), y, dy, dx)
     }
 
     /// The second half, with the same X, Y and dY: moves the parameters by `rule`, with a state each. The gradients need not be kept.
@@ -199,10 +207,7 @@ pub trait Layer: Send {
         x: Batch<'_>,
         y: ViewMut<'_, f32, 2>,
     ) -> Result<(), ShapeError> {
-        match x {
-            Batch::Floats(x) => self.forward(exec, pass, x, y),
-            Batch::Bytes(_) => panic!("{} cannot be a network's first layer: it takes no bytes", self.kind()),
-        }
+        self.forward(exec, pass, x.floats(self.kind()), y)
     }
 
     /// Whether Y comes out of a ReLU, the last thing this layer does.

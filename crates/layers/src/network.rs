@@ -315,11 +315,9 @@ fn descend(
     };
     let input = Batch::Floats(activations[below].head(rows));
     part("backward", depth, || layer.backward_input(exec, input, y, dy, Some(gradients[below].head_mut(rows))))?;
-    if rows * y.cols() * input.shape()[1] > BESIDE {
+    // Nothing to offer, or too much.
+    if own.is_empty() || rows * y.cols() * input.shape()[1] > BESIDE {
         part("backward", depth, || layer.update(exec, input, dy, rule, own))?;
-        return descend(exec, rows, x, layers, activations, gradients, rule, state);
-    }
-    if own.is_empty() {
         return descend(exec, rows, x, layers, activations, gradients, rule, state);
     }
     let (done, updated) = beside(

@@ -3,6 +3,7 @@
 use std::panic::catch_unwind;
 use tensor::array::{ALIGNMENT, contiguous_strides};
 use tensor::{ShapeError, Tensor, View, ViewMut};
+use testkit::panics::message;
 use testkit::rng::Rng;
 
 /// Elements that are their own offsets.
@@ -441,10 +442,6 @@ fn every_shape_error_names_its_values() {
 
 #[test]
 fn an_index_outside_and_a_row_of_distant_elements_panic_with_their_values() {
-    fn message(f: impl FnOnce() -> u32 + std::panic::UnwindSafe) -> String {
-        let payload = catch_unwind(f).expect_err("it panics");
-        payload.downcast_ref::<String>().expect("a formatted message").clone()
-    }
     type Case = fn() -> u32;
     let cases: [(Case, &str); 7] = [
         (|| Tensor::zeros([2, 3])[[1, 3]], "index [1, 3] outside shape [2, 3]"),

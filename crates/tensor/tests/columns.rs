@@ -1,59 +1,26 @@
 //! Kernels that go down the columns of matrices: each element once, nothing beside them, rows in their order, and the same bits however the columns are
 //! shared out.
 
+#[path = "support/everywhere.rs"]
+mod everywhere;
+#[path = "support/sessions.rs"]
+mod sessions;
+
+use everywhere::everywhere;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
-use tensor::gemm::Workers;
 use tensor::isa::{AnyIsa, Isa, LANES, Op};
-use tensor::team::session;
 use tensor::vec::{ASCENDING, BlockKernel, ColumnKernel, Columns, ColumnsMut, DESCENDING, for_all_columns, once, pass};
 use tensor::{Exec, Tensor, View, ViewMut};
 use testkit::compare::assert_bits;
+use testkit::panics::message;
 use testkit::poison::Poisoned;
 use testkit::rng::Rng;
 
 /// The best ISA there is.
 fn best() -> AnyIsa {
     AnyIsa::available().last().expect("portable is always there")
-}
-
-/// What a call that must panic says.
-fn message(f: impl FnOnce()) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("it panics");
-    match payload.downcast::<String>() {
-        Ok(message) => *message,
-        Err(payload) => (*payload.downcast::<&'static str>().expect("a message")).to_owned(),
-    }
-}
-
-/// Waits until a helper stands by: what is shared out after that is shared.
-fn helped() -> bool {
-    let start = Instant::now();
-    while Workers::now() != Workers::Helping && start.elapsed() < Duration::from_secs(60) {
-        std::thread::yield_now();
-    }
-    Workers::now() == Workers::Helping
-}
-
-/// Calls `check` on one thread of every ISA, and with 1, 2, 3 and 8 of the best one: in a pool, and in a session of it whose helpers have
-/// come. It is also told whether helpers stand by.
-fn everywhere(check: impl Fn(Exec, bool) + Sync) {
-    for isa in AnyIsa::available() {
-        check(Exec::with_isa(isa, 1), false);
-    }
-    for threads in [1, 2, 3, 8] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("so many threads can be had");
-        let exec = Exec::with_isa(best(), threads);
-        pool.install(|| {
-            check(exec, false);
-            session(exec, || {
-                assert!(threads == 1 || helped(), "no helper came");
-                check(exec, threads > 1);
-            });
-        });
-    }
 }
 
 /// Numbers of both signs over twelve binades, so that another order of addition gives other bits.

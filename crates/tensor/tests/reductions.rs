@@ -5,6 +5,7 @@ use tensor::isa::{AnyIsa, Isa, Op};
 use tensor::vec::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};
 use tensor::{Tensor, View};
 use testkit::compare::{Bound, assert_bits, assert_close};
+use testkit::panics::message;
 use testkit::poison::Poisoned;
 use testkit::rng::Rng;
 use testkit::vector as reference;
@@ -211,10 +212,6 @@ fn column_sums_of_one_row_repeated_are_multiples_of_it() {
 
 #[test]
 fn operands_that_do_not_go_together_are_refused_with_their_lengths() {
-    fn message(f: impl FnOnce()) -> String {
-        let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it panics");
-        payload.downcast_ref::<String>().expect("a formatted message").clone()
-    }
     let x = Tensor::<f32, 2>::zeros([5, 7]);
     for isa in AnyIsa::available() {
         let exec = Exec::with_isa(isa, 1);

@@ -1,50 +1,19 @@
 //! What is shared out among threads: pieces of slices, each element once, and column sums, whose bits do not depend on it.
 
+#[path = "support/everywhere.rs"]
+mod everywhere;
+#[path = "support/sessions.rs"]
+mod sessions;
+
+use everywhere::everywhere;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
-use tensor::gemm::Workers;
-use tensor::isa::AnyIsa;
-use tensor::team::session;
 use tensor::vec::{COLUMN_BLOCK, column_sums, for_each_piece};
 use tensor::{Exec, View};
 use testkit::compare::assert_bits;
 use testkit::poison::Poisoned;
 use testkit::rng::Rng;
-
-/// The best ISA there is.
-fn best() -> AnyIsa {
-    AnyIsa::available().last().expect("portable is always there")
-}
-
-/// Waits until a helper stands by: what is shared out after that is shared.
-fn helped() -> bool {
-    let start = Instant::now();
-    while Workers::now() != Workers::Helping && start.elapsed() < Duration::from_secs(60) {
-        std::thread::yield_now();
-    }
-    Workers::now() == Workers::Helping
-}
-
-/// Calls `check` on one thread of every ISA, and with 1, 2, 3 and 8 of the best one: in a pool, and in a session of it whose helpers have
-/// come. It is also told whether helpers stand by.
-fn everywhere(check: impl Fn(Exec, bool) + Sync) {
-    for isa in AnyIsa::available() {
-        check(Exec::with_isa(isa, 1), false);
-    }
-    for threads in [1, 2, 3, 8] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("so many threads can be had");
-        let exec = Exec::with_isa(best(), threads);
-        pool.install(|| {
-            check(exec, false);
-            session(exec, || {
-                assert!(threads == 1 || helped(), "no helper came");
-                check(exec, threads > 1);
-            });
-        });
-    }
-}
 
 /// How a case was run, for messages.
 fn place(exec: Exec, helping: bool) -> String {

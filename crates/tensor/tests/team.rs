@@ -1,7 +1,10 @@
 //! Sessions: what is computed in one has the bits it has outside, and whatever happens in it, the thread and the pool are as before when it ends.
 
+#[path = "support/sessions.rs"]
+mod sessions;
+
+use sessions::{can_help, helped};
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -13,10 +16,20 @@ use tensor::team::session;
 use tensor::vec::for_each_piece;
 use tensor::{Exec, Tensor, View};
 use testkit::compare::assert_bits;
+use testkit::panics::message;
 use testkit::rng::Rng;
 
 /// So long something that must happen is waited for, on a machine that may be busy.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Whether there is one core alone, where no session has helpers: such a test is skipped, and says so.
+fn is_alone() -> bool {
+    let alone = !can_help();
+    if alone {
+        println!("SKIPPED: a session has no helpers on one core");
+    }
+    alone
+}
 
 /// So many threads of the best ISA there is.
 fn exec(threads: usize) -> Exec {
@@ -25,24 +38,6 @@ fn exec(threads: usize) -> Exec {
 
 fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("so many threads can be had")
-}
-
-/// Waits until a helper stands by: what is shared out after that is shared.
-fn helped() -> bool {
-    let start = Instant::now();
-    while Workers::now() != Workers::Helping && start.elapsed() < MINUTE {
-        thread::yield_now();
-    }
-    Workers::now() == Workers::Helping
-}
-
-/// What a call that must panic says.
-fn message(f: impl FnOnce()) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("it panics");
-    match payload.downcast::<String>() {
-        Ok(message) => *message,
-        Err(payload) => (*payload.downcast::<&'static str>().expect("a message")).to_owned(),
-    }
 }
 
 /// A product of matrices that may lie transposed, and the bits it has on one thread.
@@ -169,6 +164,9 @@ fn fails() {
 
 #[test]
 fn a_product_has_the_same_bits_in_a_session_and_outside() {
+    if is_alone() {
+        return;
+    }
     let products: Vec<Product> = small_products(100).into_iter().chain(large_products()).collect();
     for threads in [2, 3, 8] {
         pool(threads).install(|| {
@@ -185,6 +183,9 @@ fn a_product_has_the_same_bits_in_a_session_and_outside() {
 
 #[test]
 fn a_session_in_a_session_leaves_the_outer_one_open() {
+    if is_alone() {
+        return;
+    }
     let products = small_products(100);
     pool(3).install(|| {
         session(exec(3), || {
@@ -223,6 +224,9 @@ fn outside_of_a_pool_a_session_only_runs_its_closure() {
 
 #[test]
 fn a_session_uses_no_more_threads_than_it_and_its_kernels_were_given() {
+    if is_alone() {
+        return;
+    }
     for (of_session, of_kernels) in [(2, 8), (8, 2), (3, 2), (3, 3)] {
         pool(8).install(|| {
             session(exec(of_session), || {
@@ -245,6 +249,9 @@ fn a_session_uses_no_more_threads_than_it_and_its_kernels_were_given() {
 
 #[test]
 fn a_panic_in_a_session_is_passed_on_and_the_thread_can_open_another() {
+    if is_alone() {
+        return;
+    }
     let products = small_products(100);
     for threads in [2, 3, 8] {
         pool(threads).install(|| {
@@ -268,6 +275,9 @@ fn a_panic_in_a_session_is_passed_on_and_the_thread_can_open_another() {
 
 #[test]
 fn a_panic_of_a_helper_is_passed_on_and_the_thread_can_open_another() {
+    if is_alone() {
+        return;
+    }
     let products = small_products(100);
     for threads in [2, 3, 8] {
         pool(threads).install(|| {
@@ -302,6 +312,9 @@ fn a_panic_of_a_helper_is_passed_on_and_the_thread_can_open_another() {
 
 #[test]
 fn ten_thousand_short_sessions_give_the_same_bits() {
+    if is_alone() {
+        return;
+    }
     // Threads of a session, and of its pool: as many, fewer, and more.
     const POOLS: [(usize, usize); 9] = [(2, 2), (2, 1), (2, 5), (3, 3), (3, 2), (3, 6), (8, 8), (8, 3), (8, 12)];
     // On a busy machine, sessions that stall are followed by some without helpers; a new pool does not know of them.
@@ -347,6 +360,9 @@ fn a_session_of_a_pool_whose_other_threads_are_busy_ends_with_the_same_bits() {
 
 #[test]
 fn a_session_to_which_nobody_came_is_followed_by_sixteen_without_helpers() {
+    if is_alone() {
+        return;
+    }
     pool(2).install(|| {
         let busy = keep_busy(1);
         session(exec(2), || assert_ne!(Workers::now(), Workers::Helping, "the other is busy"));
@@ -378,6 +394,9 @@ fn a_session_that_waits_for_another_pool_while_its_own_is_busy_ends() {
 
 #[test]
 fn a_kernel_inside_of_a_shared_kernel_changes_nothing_of_either() {
+    if is_alone() {
+        return;
+    }
     alone("a_kernel_inside_of_a_shared_kernel_changes_nothing_of_either", || {
         pool(2).install(|| {
             session(exec(2), || {

@@ -15,6 +15,7 @@
 //! | what should this kernel have computed? | [`vector`], [`gemm`], [`freivalds`] |
 //! | what should this layer have computed? | [`activation`], [`affine`], [`batch_norm`], [`dropout`], [`softmax_loss`] |
 //! | where should this step have led? | [`optim`], [`network`], in either [`preset`] |
+//! | what does a call that must panic say? | [`panics`] |
 //! | what should it be tried on? | [`rng`], [`shapes`], [`poison`] |
 //!
 //! References of kernels take `f32`, as the kernels do, and answer in `f64`; references of layers take and give `f64`, so
@@ -34,6 +35,7 @@ pub mod gemm;
 pub mod gradcheck;
 pub mod network;
 pub mod optim;
+pub mod panics;
 pub mod poison;
 pub mod preset;
 pub mod rng;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config.rs` | everything that decides a run, and the presets Book and Torch |
 //! | `trainer.rs` | the step (draw, forward, backward, update) and evaluation |
+//! | `workload.rs` | the training steps that are measured, by name |
 //! | `run.rs` | the loop: steps, epochs, evaluations, an observer that is told of each |
 //! | `log.rs` | the run as JSON lines |
 //! | `model.rs` | models as safetensors files |
@@ -22,6 +23,7 @@ mod model;
 mod run;
 pub mod search;
 mod trainer;
+mod workload;
 
 pub use config::{Config, Length, Preset};
 pub use error::Error;
@@ -29,3 +31,4 @@ pub use log::JsonLog;
 pub use model::{Model, weights_sha256};
 pub use run::{EpochReport, Observer, Outcome, Quiet, StepReport, run};
 pub use trainer::{Trainer, accuracy};
+pub use workload::Workload;

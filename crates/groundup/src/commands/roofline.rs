@@ -1,19 +1,17 @@
 //! `groundup roofline`
 
 use super::{Failure, cores, on_threads};
-use crate::cli::{Roofline as Options, Workload};
+use crate::cli::Roofline as Options;
 use crate::figure::{Dot, Roofline};
 use crate::profile::{Entry, Profile, columns};
-use clap::ValueEnum;
 use mnist_io::file::write_atomically;
 use mnist_io::synthetic::Synthetic;
-use optim::Rule;
 use std::io::Write;
 use std::path::Path;
 use tensor::Exec;
 use tensor::limits::Limits;
 use tensor::profile::Work;
-use train::{Config, Error, Length, Preset};
+use train::{Error, Workload};
 
 /// Profiles steps of the workloads, and says how near their kernels come to what this machine can do: in lines, and in a plot.
 pub fn run(options: &Options) -> Result<(), Failure> {
@@ -21,7 +19,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let exec = Exec::new(threads)?;
     let mut workloads = options.workloads.clone();
     if workloads.is_empty() {
-        workloads = Workload::value_variants().to_vec();
+        workloads = Workload::ALL.to_vec();
     }
     workloads.sort_unstable();
     workloads.dedup();
@@ -31,7 +29,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let limits = Limits::measure(exec);
         let mut profiles = Vec::new();
         for &workload in &workloads {
-            profiles.push(Profile::take(&settings(workload).0, exec, &data)?);
+            profiles.push(Profile::take(&workload.config(), exec, &data)?);
         }
         Ok((limits, profiles))
     })??;
@@ -57,7 +55,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             }
             rows.push([
                 number,
-                format!("{workload:?}"),
+                workload.name().to_owned(),
                 entry.section.to_owned(),
                 layers,
                 entry.kernel.to_owned(),
@@ -79,7 +77,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 fn figure(exec: Exec, limits: &Limits, workloads: &[Workload], dots: Vec<Dot>) -> Roofline {
     let (threads, isa) = (limits.threads_in_words(), exec.isa().name());
-    let head = |workload: &Workload| format!("{workload:?}: {}", settings(*workload).1);
+    let head = |workload: &Workload| format!("{}: {}", workload.name(), workload.description());
     Roofline {
         title: format!("The kernels of a training step under the roofs of {threads}, {isa}"),
         description:
@@ -91,19 +89,6 @@ fn figure(exec: Exec, limits: &Limits, workloads: &[Workload], dots: Vec<Dot>) -
         groups: workloads.iter().map(head).collect(),
         dots,
     }
-}
-
-/// A workload's run, and the same in words.
-fn settings(workload: Workload) -> (Config, &'static str) {
-    let (hidden, batch, rule, words): (&[usize], _, _, _) = match workload {
-        Workload::A => (&[100; 4], 128, Rule::SGD, "784-100×4-10, batch 128, SGD"),
-        Workload::B => (&[100; 4], 128, Rule::ADAM, "784-100×4-10, batch 128, Adam"),
-        Workload::C => (&[100; 5], 100, Rule::SGD, "784-100×5-10, batch norm, batch 100, SGD"),
-        Workload::D => (&[1024; 3], 512, Rule::ADAM, "784-1024×3-10, batch 512, Adam"),
-    };
-    let mut config = Config { batch, ..Config::book(hidden, rule, Length::Steps(u64::MAX), 1) };
-    config.architecture.batch_norm = (workload == Workload::C).then(|| Preset::Book.batch_norm_form());
-    (config, words)
 }
 
 /// A kernel with all the layers for which it does the same work: their dots would lie on each other.

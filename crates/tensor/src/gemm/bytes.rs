@@ -2,7 +2,7 @@
 
 use super::driver;
 use super::operands::Source;
-use super::plan::{self, Blocking, Plan, Product};
+use super::plan::{self, Blocking, Product};
 use super::{Epilogue, check};
 use crate::array::{ShapeError, View, ViewMut};
 use crate::exec::Exec;
@@ -30,9 +30,8 @@ pub fn multiply_bytes(
     }
     let product =
         Product { shape: [m, k, n], a_strides: source.strides(), bytes: true, b_strides: b.strides(), storing: false };
-    let blocking = Blocking::default();
-    let workers = plan::workers(exec, product.work(), &blocking);
-    driver::run(exec, &Plan::new(exec, workers, &product, &blocking), source, b, 0.0, c, epilogue);
-    plan::note_end(exec, product.work(), &blocking);
+    plan::execute(exec, &product, &Blocking::default(), |plan| {
+        driver::run(exec, plan, source, b, 0.0, c, epilogue);
+    });
     Ok(())
 }

@@ -15,7 +15,7 @@
 use super::driver;
 use super::operands::Source;
 use super::pieces::Piece;
-use super::plan::{self, Blocking, Plan, Product};
+use super::plan::{self, Blocking, Product};
 use super::{Gemm, check_inner, mismatch};
 use crate::array::{ShapeError, Tensor, View};
 use crate::exec::Exec;
@@ -95,18 +95,17 @@ fn consume_source<const S: usize>(
     let exec_of_f = exec.one_thread();
     if k > LONGEST {
         let mut c = Tensor::zeros([m, n]);
-        let gathered = match a {
-            Source::Floats(_) => Tensor::zeros([0, 0]),
-            Source::Bytes(x) | Source::BytesTransposed(x) => {
-                let mut gathered = Tensor::zeros(x.shape());
-                x.gather(exec, gathered.view_mut());
-                gathered
-            }
-        };
+        let gathered;
         let a = match a {
             Source::Floats(a) => a,
-            Source::Bytes(_) => gathered.view(),
-            Source::BytesTransposed(_) => gathered.view().t(),
+            Source::Bytes(x) => {
+                gathered = x.to_tensor(exec);
+                gathered.view()
+            }
+            Source::BytesTransposed(x) => {
+                gathered = x.to_tensor(exec);
+                gathered.view().t()
+            }
         };
         Gemm::new(a, b, c.view_mut()).run(exec)?;
         f(exec_of_f, c.as_slice(), targets);
@@ -131,8 +130,6 @@ fn consume_source<const S: usize>(
     let blocking = Blocking::default();
     let blocking =
         Blocking { kc: blocking.kc.max(k), nc: (blocking.kc * blocking.nc / blocking.kc.max(k)).max(64), ..blocking };
-    let workers = plan::workers(exec, product.work(), &blocking);
-    driver::consume(exec, &Plan::new(exec, workers, &product, &blocking), a, b, &consumer);
-    plan::note_end(exec, product.work(), &blocking);
+    plan::execute(exec, &product, &blocking, |plan| driver::consume(exec, plan, a, b, &consumer));
     Ok(())
 }

@@ -171,10 +171,10 @@ impl<'a> Gemm<'a> {
             return self.c.copy_from(c.view());
         }
         let product = self.product();
-        let plan = Plan::new(exec, plan::workers(exec, product.work(), blocking), &product, blocking);
         let Gemm { a, b, beta, c, epilogue, .. } = self;
-        driver::run(exec, &plan, Source::Floats(a), b, beta, c, epilogue);
-        plan::note_end(exec, product.work(), blocking);
+        plan::execute(exec, &product, blocking, |plan| {
+            driver::run(exec, plan, Source::Floats(a), b, beta, c, epilogue);
+        });
         Ok(())
     }
 

@@ -89,28 +89,22 @@ impl<'a> Operands<'a> {
 
     /// These operands with `rows` of A, its steps `steps`, converted from bytes into `to`.
     pub fn converted(self, exec: Exec, rows: Range<usize>, steps: Range<usize>, to: &mut AlignedBuf<f32>) -> Self {
-        let stride = match self.source {
+        let [first, start] = [rows.start, steps.start];
+        // Rows and columns of the bytes, how far apart they are to lie, and A's strides there.
+        let (bytes, [lines, columns], stride, a_strides) = match self.source {
             Source::Floats(_) => return self,
-            Source::Bytes(_) => steps.len(),
-            Source::BytesTransposed(_) => CONVERTED_COLUMNS,
+            Source::Bytes(bytes) => {
+                let stride = steps.len();
+                (bytes, [rows, steps], stride, [stride, 1])
+            }
+            Source::BytesTransposed(bytes) => (bytes, [steps, rows], CONVERTED_COLUMNS, [1, CONVERTED_COLUMNS]),
         };
-        let lines = if matches!(self.source, Source::Bytes(_)) { rows.len() } else { steps.len() };
-        let (needed, [first, start]) = (stride * lines, [rows.start, steps.start]);
+        let needed = stride * lines.len();
         if to.len() < needed {
             *to = AlignedBuf::zeroed(needed);
         }
+        bytes.block(exec, lines, columns, to, stride);
         // A[rows.start, steps.start] is the buffer's first element; the others follow with these strides.
-        let a_strides = match self.source {
-            Source::Bytes(bytes) => {
-                bytes.block(exec, rows, steps, to, stride);
-                [stride, 1]
-            }
-            Source::BytesTransposed(bytes) => {
-                bytes.block(exec, steps, rows, to, stride);
-                [1, stride]
-            }
-            Source::Floats(_) => unreachable!("it has returned"),
-        };
         let before = first * a_strides[0] + start * a_strides[1];
         Self { a: to.as_ptr().wrapping_sub(before), a_strides, a_len: before + needed, ..self }
     }

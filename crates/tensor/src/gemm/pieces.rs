@@ -95,17 +95,16 @@ pub(super) fn pieces(
         return;
     }
     let operands = block.operands;
-    let (converted_at_once, handed_at_once) = match (operands.source, consumer) {
-        (Source::Floats(_), None) => {
-            block.multiply(exec, rows.clone(), copies, None);
-            return turned.turned(exec, rows);
-        }
-        (Source::Floats(_), Some(_)) => (usize::MAX, PIECE_ROWS),
-        (Source::Bytes(_), None) => (CONVERTED_ROWS, usize::MAX),
-        (Source::Bytes(_), Some(_)) => (CONVERTED_ROWS, PIECE_ROWS),
-        (Source::BytesTransposed(_), None) => (CONVERTED_COLUMNS, usize::MAX),
-        (Source::BytesTransposed(_), Some(_)) => (CONVERTED_COLUMNS, PIECE_ROWS),
+    let converted_at_once = match operands.source {
+        Source::Floats(_) => usize::MAX,
+        Source::Bytes(_) => CONVERTED_ROWS,
+        Source::BytesTransposed(_) => CONVERTED_COLUMNS,
     };
+    let handed_at_once = if consumer.is_some() { PIECE_ROWS } else { usize::MAX };
+    if converted_at_once == usize::MAX && handed_at_once == usize::MAX {
+        block.multiply(exec, rows.clone(), copies, None);
+        return turned.turned(exec, rows);
+    }
     let (mut converted, mut kept) = (CONVERTED.take(), PIECE.take());
     let mut ask = matches!(operands.source, Source::Bytes(_)).then(Ask::nothing);
     let unit = if turned.columns.is_empty() { 1 } else { LANES };

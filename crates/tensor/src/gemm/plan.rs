@@ -206,14 +206,7 @@ impl Plan {
 const PAGE: usize = 4096;
 
 /// Panels of B that repay packing the rows of a transposed A.
-pub(super) const PANELS: usize = 4;
-
-/// Notes the end of a product that could have been shared: the next one may find the threads awake.
-pub(super) fn note_end(exec: Exec, work: usize, blocking: &Blocking) {
-    if exec.threads() > 1 && work / 2 >= blocking.per_thread {
-        team::finished();
-    }
-}
+const PANELS: usize = 4;
 
 /// Fewest rows of a chunk of a session's product, if it has more chunks than threads.
 const CHUNK_ROWS: usize = 96;
@@ -221,10 +214,16 @@ const CHUNK_ROWS: usize = 96;
 /// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against two.
 const HELPED: usize = 5;
 
-/// What the other threads are doing, if a product of so many multiply-adds could be shared with them; alone, or too small, nobody is
-/// asked.
-pub(super) fn workers(exec: Exec, work: usize, blocking: &Blocking) -> Workers {
-    if exec.threads() > 1 && work / 2 >= blocking.per_thread / HELPED { Workers::now() } else { Workers::Asleep }
+/// Plans a product for what the other threads are doing, and runs it. Alone, or too small to be shared, nobody is asked, or told.
+pub(super) fn execute(exec: Exec, product: &Product, blocking: &Blocking, run: impl FnOnce(&Plan)) {
+    let (several, share) = (exec.threads() > 1, product.work() / 2);
+    let asks = several && share >= blocking.per_thread / HELPED;
+    let workers = if asks { Workers::now() } else { Workers::Asleep };
+    run(&Plan::new(exec, workers, product, blocking));
+    if several && share >= blocking.per_thread {
+        // The next product may find the threads awake.
+        team::finished();
+    }
 }
 
 /// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread wakes.

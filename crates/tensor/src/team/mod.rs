@@ -61,7 +61,7 @@ thread_local! {
 impl Workers {
     /// Asks about the workers of the pool this is called in.
     pub fn now() -> Self {
-        if team().is_some_and(|team| team.present.load(Ordering::Relaxed) > 0) {
+        if helped_team().is_some() {
             return Self::Helping;
         }
         let recent = LAST.get().is_some_and(|last| last.elapsed() < SPIN);
@@ -144,6 +144,11 @@ fn team() -> Option<&'static Team> {
     // SAFETY: `session` sets the pointer while its team lives, and resets it before; the reference is used only within calls made in
     // the session.
     unsafe { TEAM.get().as_ref() }
+}
+
+/// That team, if a helper has come.
+fn helped_team() -> Option<&'static Team> {
+    team().filter(|team| team.present.load(Ordering::Relaxed) > 0)
 }
 
 /// Runs `f` with the other threads of the pool standing by: kernels called in it with an [`Exec`] of several threads are shared
@@ -257,16 +262,20 @@ impl Drop for Standing<'_> {
     }
 }
 
+/// The team that work can be offered to; while kernels are being timed, none.
+fn offers_to() -> Option<&'static Team> {
+    helped_team().filter(|_| !profile::is_active())
+}
+
 /// Whether work can be offered to a helper here and now: in a [`session`] to which one has come.
 pub fn is_helped() -> bool {
-    team().is_some_and(|team| team.present.load(Ordering::Relaxed) > 0) && !profile::is_active()
+    offers_to().is_some()
 }
 
 /// Runs `now`, and `later` beside it on a helper of the [`session`], or after it on this thread if no helper has taken it by then.
 /// Without helpers `later` is run first, while what it uses is in the cache.
 pub fn beside<A, B: Send>(now: impl FnOnce() -> A, later: impl FnOnce() -> B + Send) -> (A, B) {
-    let place = team()
-        .filter(|_| is_helped())
+    let place = offers_to()
         .and_then(|team| Some((team, team.offers.iter().find(|place| place.load(Ordering::Relaxed).is_null())?)));
     let Some((team, place)) = place else {
         let later = later();

@@ -17,7 +17,7 @@
 //! 3. *Threads*: each converts what it multiplies. A gathered X would be written by one core and read by the other, and owned again for the
 //!    next step: 30 µs of a step of 320.
 
-use crate::array::ViewMut;
+use crate::array::{Tensor, ViewMut};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 use std::ops::Range;
@@ -72,6 +72,13 @@ impl<'a> ByteRows<'a> {
             let all = 0..self.width;
             exec.run(Block { from: self, rows: r..r + 1, columns: all, to, stride: self.width });
         }
+    }
+
+    /// [`ByteRows::gather`] into a tensor of its own.
+    pub(crate) fn to_tensor(self, exec: Exec) -> Tensor<f32, 2> {
+        let mut x = Tensor::zeros(self.shape());
+        self.gather(exec, x.view_mut());
+        x
     }
 
     /// Some columns of some rows, `stride` apart: `to[(r − rows.start)·stride + (j − columns.start)] = x[r, j]`.

@@ -1,0 +1,67 @@
+//! The training steps that are measured: by the benches, the roofline and beside the rivals.
+
+use crate::config::{Config, Length, Preset};
+use optim::Rule;
+
+/// A training step to look into.
+///
+/// | workload | network | batch | rule |
+/// |---|---|---|---|
+/// | A | 784-100×4-10 | 128 | SGD |
+/// | B | the same | 128 | Adam |
+/// | C | 784-100×5-10, batch norm | 100 | SGD |
+/// | D | 784-1024×3-10 | 512 | Adam |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Workload {
+    /// The chapter's network.
+    A,
+    /// The same with Adam.
+    B,
+    /// The chapter's network with batch normalisation.
+    C,
+    /// A large one.
+    D,
+}
+
+impl Workload {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
+
+    /// The name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+            Self::D => "D",
+        }
+    }
+
+    /// The workload of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|workload| workload.name() == name)
+    }
+
+    /// What it is, in words.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::A => "784-100×4-10, batch 128, SGD",
+            Self::B => "784-100×4-10, batch 128, Adam",
+            Self::C => "784-100×5-10, batch norm, batch 100, SGD",
+            Self::D => "784-1024×3-10, batch 512, Adam",
+        }
+    }
+
+    /// Its settings, in the book's form; the run has no end.
+    pub fn config(self) -> Config {
+        let (hidden, batch, rule): (&[usize], _, _) = match self {
+            Self::A => (&[100; 4], 128, Rule::SGD),
+            Self::B => (&[100; 4], 128, Rule::ADAM),
+            Self::C => (&[100; 5], 100, Rule::SGD),
+            Self::D => (&[1024; 3], 512, Rule::ADAM),
+        };
+        let mut config = Config { batch, ..Config::book(hidden, rule, Length::Steps(u64::MAX), 1) };
+        config.architecture.batch_norm = (self == Self::C).then(|| Preset::Book.batch_norm_form());
+        config
+    }
+}
