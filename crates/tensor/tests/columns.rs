@@ -18,11 +18,6 @@ use testkit::panics::message;
 use testkit::poison::Poisoned;
 use testkit::rng::Rng;
 
-/// The best ISA there is.
-fn best() -> AnyIsa {
-    AnyIsa::available().last().expect("portable is always there")
-}
-
 /// Numbers of both signs over twelve binades, so that another order of addition gives other bits.
 fn rough(rng: &mut Rng, len: usize) -> Vec<f32> {
     (0..len).map(|_| rng.f32_in(-1.0, 1.0) * 2_f32.powi(rng.usize_in(0..12) as i32)).collect()
