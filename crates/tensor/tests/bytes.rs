@@ -50,7 +50,14 @@ struct Batch {
 impl Batch {
     fn new(rng: &mut Rng, [rows, width]: [usize; 2]) -> Self {
         let all = rows + 3;
-        let bytes = (0..all * width).map(|_| rng.usize_in(0..256) as u8).collect();
+        // One batch in three has hardly a zero, one is as black as MNIST, with columns that are black in all rows, and one is nearly all black.
+        let black = [0.0, 0.7, 0.99][rng.usize_in(0..3)];
+        let columns: Vec<bool> = (0..width).map(|_| black > 0.0 && rng.unit() < 0.3).collect();
+        let byte = |at: usize| {
+            let byte = rng.usize_in(0..256) as u8;
+            if columns[at % width] || rng.unit() < black { 0 } else { byte }
+        };
+        let bytes = (0..all * width).map(byte).collect();
         Self { bytes, width, indices: (0..rows).map(|_| rng.usize_in(0..all)).collect() }
     }
 

@@ -15,6 +15,7 @@
 
 use super::HALF_LANES;
 use super::microkernel::{Finish, Tile};
+use super::needed::Needed;
 use super::operands::Operands;
 use super::pack::{self, Pack, PackPanel, PackRows, PackTiles};
 use super::pieces::Ask;
@@ -30,6 +31,8 @@ use std::ops::Range;
 thread_local! {
     /// This thread's buffer for the rows of A that tiles read, grown to the largest it has met; taken out while in use.
     static PACKED_ROWS: Cell<AlignedBuf<f32>> = Cell::default();
+    /// This thread's lists of the steps that tiles need; taken out while in use.
+    static NEEDED: Cell<Needed> = Cell::default();
 }
 
 /// A pointer to the packing buffer that threads may share; they write disjoint panels, and read after all have written.
@@ -104,8 +107,9 @@ impl Block<'_> {
     /// the last panel has the odd half.
     pub fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
         let halves = self.columns.len().div_ceil(HALF_LANES);
-        let count = halves.div_ceil(self.row.max_halves());
         let (vectors, odd) = (halves / 2, halves % 2);
+        let most = if self.operands.skips { self.row.max_halves_skipping() } else { self.row.max_halves() };
+        let count = halves.div_ceil(most).max(vectors.div_ceil((most / 2).max(1)));
         // None at all in a block of turned columns alone.
         let (width, wider) = (vectors / count.max(1), vectors % count.max(1));
         (0..count).map(move |panel| {
@@ -144,6 +148,14 @@ impl Block<'_> {
         if rows.is_empty() || self.columns.is_empty() {
             return;
         }
+        // Tiles that leave out steps are of one height in all panels, so that they have one list.
+        let mut lists = Needed::default();
+        let mut most = usize::MAX;
+        if self.operands.skips {
+            lists = NEEDED.take();
+            most = self.panels().map(|(_, halves)| self.row.max_rows_skipping(halves)).min().unwrap_or(1);
+            lists.find(exec, self.operands.source, rows.clone(), self.steps.clone(), rows.len().div_ceil(most));
+        }
         let mut packed_rows = if self.plan.packs_a { PACKED_ROWS.take() } else { AlignedBuf::default() };
         // Panels of one width at a time, so that each width has its own best height.
         let mut panels = self.panels().peekable();
@@ -152,13 +164,18 @@ impl Block<'_> {
             while panels.next_if(|panel| panel.1 == halves).is_some() {
                 count += 1;
             }
-            let tallest = self.row.max_rows(halves);
+            let tallest = self.row.max_rows(halves).min(most);
             let tiles = rows.len().div_ceil(tallest);
             let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
+            let steps = |lists: &Needed, tile: usize| {
+                let skips = self.operands.skips;
+                skips.then(|| lists.steps(self.operands.source, tile, from_row(tile), &self.steps))
+            };
             let panel = |panel: usize| self.panel(from + panel * HALF_LANES * halves, halves, false);
             if self.plan.panels_first {
-                for panel in (0..count).map(panel) {
+                for mut panel in (0..count).map(panel) {
                     for tile in 0..tiles {
+                        panel.tile.needed = steps(&lists, tile);
                         self.tile(&panel, from_row(tile)..from_row(tile + 1));
                     }
                 }
@@ -178,8 +195,12 @@ impl Block<'_> {
                 }
                 for panel in 0..count {
                     let mut panel = self.panel(from + panel * HALF_LANES * halves, halves, copies);
+                    panel.tile.needed = steps(&lists, tile);
                     if let Some(ask) = ask.filter(|_| !copies) {
-                        panel.tile.ask = ask.take(self.steps.len());
+                        panel.tile.ask = match panel.tile.needed {
+                            Some(steps) => ask.take_needed(steps.count),
+                            None => ask.take(self.steps.len()),
+                        };
                     }
                     if self.plan.packs_a {
                         let a = packed_rows.as_ptr().wrapping_add((rows.start - from_row(group)) * self.steps.len());
@@ -192,6 +213,9 @@ impl Block<'_> {
         }
         if self.plan.packs_a {
             PACKED_ROWS.set(packed_rows);
+        }
+        if self.operands.skips {
+            NEEDED.set(lists);
         }
     }
 
@@ -236,6 +260,7 @@ impl Block<'_> {
                 c_row: TURNED_COLUMNS,
                 beta: 0.0,
                 finish: Finish::Store,
+                skips: false,
                 ..*o
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
@@ -269,6 +294,7 @@ impl Block<'_> {
             b_step: o.b_strides[0],
             copy: std::ptr::null_mut(),
             ask: std::ptr::null(),
+            needed: None,
             c: o.c.wrapping_add(j),
             c_row: o.c_row,
             tail: columns - before,

@@ -1,4 +1,4 @@
-//! A product whose A is a mini-batch of bytes.
+//! A product whose A is a mini-batch of bytes: images, most of whose pixels are black.
 
 use super::driver;
 use super::operands::Source;
@@ -8,8 +8,11 @@ use crate::array::{ShapeError, View, ViewMut};
 use crate::exec::Exec;
 use crate::vec::ByteRows;
 
-/// C ← epilogue(A·B), where A is the floats that the bytes stand for: the bits are those of [`Gemm`](super::Gemm) with a gathered A. A is
-/// converted 36 rows at a time, by the thread that multiplies them.
+/// C ← epilogue(A·B), where A is the floats that the bytes stand for: the bits are those of [`Gemm`](super::Gemm) with a gathered A. Steps of
+/// k whose bytes are 0 in all rows of a tile are left out, if B allows it without the change of a bit (`gemm/needed.rs`); else A is converted,
+/// 36 rows at a time, by the thread that multiplies them.
+///
+/// Cost: 2·m·n·k operations at most; with MNIST's images about a third of that.
 ///
 /// # Errors
 /// As [`Gemm::run`](super::Gemm::run).

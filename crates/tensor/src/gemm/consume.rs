@@ -62,8 +62,9 @@ pub fn consume<const S: usize>(
     consume_source(exec, Source::Floats(a), b, targets, f)
 }
 
-/// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. Some 200 columns of X at
-/// a time are converted, by the thread that multiplies them.
+/// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. Samples that are 0 in
+/// all columns of X that a tile has are left out, as in [`multiply_bytes`](super::multiply_bytes); where B does not allow it some 200 columns of X
+/// at a time are converted, by the thread that multiplies them.
 ///
 /// # Errors
 /// As [`consume`].

@@ -25,6 +25,7 @@ use super::Epilogue;
 use super::HALF_LANES;
 use super::block::{Block, Packed};
 use super::microkernel::Finish;
+use super::needed;
 use super::operands::{Operands, Source};
 use super::pieces::{Consumer, pieces};
 use super::plan::{Plan, Split};
@@ -61,13 +62,24 @@ pub(super) fn run(
         Epilogue::Gate(gate) => (Finish::Gate, gate.data().as_ptr(), gate.strides()[0]),
     };
     let (c_row, c) = (c.strides()[0], c.data_mut().as_mut_ptr());
-    split(exec, plan, &Operands { c, c_row, beta, finish, with, with_row, ..Operands::new(a, b) }, None);
+    split(exec, plan, &Operands { c, c_row, beta, finish, with, with_row, ..operands(exec, plan, a, b) }, None);
 }
 
 /// Runs a product A·B whose shapes were checked, with m, n > 0, and hands it over; k is one block.
 pub(super) fn consume(exec: Exec, plan: &Plan, a: Source<'_>, b: View<'_, f32, 2>, consumer: Consumer<'_>) {
     assert!(plan.shape[1] <= plan.kc, "a piece is handed over when its chains are at their ends");
-    split(exec, plan, &Operands::new(a, b), Some(consumer));
+    split(exec, plan, &operands(exec, plan, a, b), Some(consumer));
+}
+
+/// Fewest rows of a product whose zeros are looked for: B is looked through for each.
+const SKIPPING_ROWS: usize = 32;
+
+fn operands<'a>(exec: Exec, plan: &Plan, a: Source<'a>, b: View<'_, f32, 2>) -> Operands<'a> {
+    let skips = !matches!(a, Source::Floats(_))
+        && plan.shape[0] >= SKIPPING_ROWS
+        && plan.kc <= needed::LONGEST
+        && needed::allowed(exec, b);
+    Operands { skips, ..Operands::new(a, b) }
 }
 
 fn split(exec: Exec, plan: &Plan, operands: &Operands<'_>, consumer: Option<Consumer<'_>>) {
@@ -118,11 +130,12 @@ fn band(
         steps,
     };
     // The turned columns are the last. There are none where B is packed, so one block holds all others.
-    let straight = columns.start..(n - plan.turned).clamp(columns.start, columns.end);
+    let turned = if operands.skips { 0 } else { plan.turned };
+    let straight = columns.start..(n - turned).clamp(columns.start, columns.end);
+    let unit = if turned > 0 { LANES } else { 1 };
     let turned = block(straight.end..columns.end, 0..k);
     let blocks = straight.len().div_ceil(plan.nc).max(1);
-    // A turned tile's vectors run along the rows.
-    let unit = if plan.turned > 0 { LANES } else { 1 };
+    let copies = plan.copies && !operands.skips;
     for jc in 0..blocks {
         let within = share(straight.len(), LANES, jc, blocks);
         let columns = straight.start + within.start..straight.start + within.end;
@@ -134,14 +147,14 @@ fn band(
                     columns.len().next_multiple_of(HALF_LANES) * block.steps.len() <= packed.len(),
                     "a block fits its buffer"
                 );
-                if !plan.copies {
+                if !copies {
                     parallel(threads, block.panels().count(), &|panel| block.pack(exec, panel));
                 }
             }
             parallel(threads, chunks, &|at| {
                 let within = chunk(rows.len(), unit, at, threads, chunks);
                 let chunk = rows.start + within.start..rows.start + within.end;
-                let copies = plan.copies && chunk.start == rows.start;
+                let copies = copies && chunk.start == rows.start;
                 pieces(exec, &block, &turned, chunk, copies, consumer);
             });
             pc = block.steps.end;

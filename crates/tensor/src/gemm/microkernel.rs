@@ -39,17 +39,19 @@
 //!    that loop is compiled without. A third loop also writes what it reads: the packed panel for the tiles after it.
 //!    A fourth also asks, every 16 steps, for an address it is given: bytes of A that are converted after this tile.
 //! 8. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
-
+//! 9. *Steps left out.* Where A is bytes, most of them black, the loop over k is another one: `byte_steps.rs`.
 //!
 //! Tried and dropped (share of the time of a product, AVX-512): tiles of 28 rows by one vector, −9 to −14 % against 20 (the
 //! compiler walks down the rows by additions); the last panel in whole vectors, −2 to −10 %; 9×48 as the widest tile, ±1 %; 14×32, −2 to
 //! −3 %.
 
 use super::HALF_LANES;
+use super::byte_steps::byte_steps;
+use super::needed::Steps;
 use crate::isa::{Isa, LANES};
 
 /// How many rows of B ahead a row is asked for that comes from L2: some 100 cycles.
-const STEPS_AHEAD: usize = 8;
+pub(super) const STEPS_AHEAD: usize = 8;
 
 /// The same for a row that comes from beyond L2, and is copied.
 const COPIED_AHEAD: usize = 10;
@@ -92,6 +94,8 @@ pub(super) struct Tile {
     pub copy: *mut f32,
     /// Addresses to ask for while k runs, or null: one for each [`ASK_EVERY`] steps, as many as fit.
     pub ask: *const *const f32,
+    /// The steps of k to do, with A as bytes; `None`: all, with A as floats.
+    pub needed: Option<Steps>,
     /// Whether this panel of B is too large for L1, and has to be asked for ahead.
     pub far: bool,
     /// Columns in the last vector, 1 to 16, or in the half vector, 1 to 8.
@@ -108,9 +112,9 @@ pub(super) struct Tile {
 
 /// A row of a tile: `NV` vectors, and half a vector behind them (which is not used unless the tile has one).
 #[derive(Clone, Copy)]
-struct Row<I: Isa, const NV: usize> {
-    full: [I::F; NV],
-    half: I::H,
+pub(super) struct Row<I: Isa, const NV: usize> {
+    pub full: [I::F; NV],
+    pub half: I::H,
 }
 
 /// Lanes of a row.
@@ -123,7 +127,7 @@ const fn width<const NV: usize, const HALF: bool>() -> usize {
 /// # Safety
 /// `from` is readable for all lanes of the row.
 #[inline(always)]
-unsafe fn load_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *const f32) -> Row<I, NV> {
+pub(super) unsafe fn load_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *const f32) -> Row<I, NV> {
     // SAFETY: as promised; each read is of the lanes of its vector.
     unsafe {
         Row {
@@ -138,7 +142,11 @@ unsafe fn load_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *c
 /// # Safety
 /// `from` is readable up to those.
 #[inline(always)]
-unsafe fn load_part<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *const f32, tail: usize) -> Row<I, NV> {
+pub(super) unsafe fn load_part<I: Isa, const NV: usize, const HALF: bool>(
+    isa: I,
+    from: *const f32,
+    tail: usize,
+) -> Row<I, NV> {
     // SAFETY: as promised; only the last vector is not full, and it is read with a mask.
     unsafe {
         Row {
@@ -170,7 +178,7 @@ unsafe fn store_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, row: Ro
 
 /// Asks for the cache lines of a row.
 #[inline(always)]
-fn prefetch_row<I: Isa, const NV: usize, const HALF: bool>(isa: I, at: *const f32) {
+pub(super) fn prefetch_row<I: Isa, const NV: usize, const HALF: bool>(isa: I, at: *const f32) {
     for j in 0..NV + usize::from(HALF) {
         isa.prefetch(at.wrapping_add(j * LANES));
     }
@@ -266,15 +274,56 @@ unsafe fn whole_steps<
     }
 }
 
+/// Every step of k.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn all_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
+    isa: I,
+    t: &Tile,
+    acc: &mut [Row<I, NV>; MR],
+) {
+    // SAFETY: as promised.
+    unsafe {
+        match (t.a_row, t.a_step) {
+            (row, step) if !t.copy.is_null() => {
+                whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true, false>(isa, t, acc, row, step);
+            }
+            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, acc, 1, step),
+            (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, acc, 1, step),
+            (row, 1) if NV + usize::from(HALF) == 1 => {
+                whole_steps::<I, MR, NV, HALF, 4, 0, false, false>(isa, t, acc, row, 1);
+            }
+            (row, 1) if !t.ask.is_null() => {
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, true>(isa, t, acc, row, 1);
+            }
+            (row, step) if t.far => {
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, acc, row, step);
+            }
+            (row, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, acc, row, step),
+        }
+        for p in t.whole..t.k {
+            let row = load_part::<I, NV, HALF>(isa, t.b.add(p * t.b_step), t.tail);
+            if !t.copy.is_null() {
+                store_whole::<I, NV, HALF>(isa, row, t.copy.add(p * width::<NV, HALF>()));
+            }
+            step::<I, MR, NV, HALF>(isa, acc, t.a.add(p * t.a_step), t.a_row, row);
+        }
+    }
+}
+
 /// Computes one tile of `MR` rows and `NV` vectors, with `HALF` also half a vector behind them.
 ///
 /// # Safety
 /// With `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤ tail ≤ 8`:
-/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k;
+/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k; or `needed` has a list of steps p < k with room for sixteen entries more
+///   behind it, numbers that the bytes' rows begin at, and bytes, for MR rows of them;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
 /// - `with` is readable at `i·with_row + j` for i < MR, j < cols unless `finish` is `Store`;
-/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses;
+/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses, or with `needed` for one each
+///   [`ASK_EACH`](super::byte_steps::ASK_EACH) steps of it, the last ones too;
 /// - `copy` is null, or writable for k rows of all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
 pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
@@ -297,31 +346,14 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
             }
         }
 
-        match (t.a_row, t.a_step) {
-            (row, step) if !t.copy.is_null() => {
-                whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true, false>(isa, t, &mut acc, row, step);
+        if let Some(steps) = t.needed {
+            if t.far {
+                byte_steps::<I, MR, NV, HALF, STEPS_AHEAD>(isa, t, &mut acc, steps);
+            } else {
+                byte_steps::<I, MR, NV, HALF, 0>(isa, t, &mut acc, steps);
             }
-            (1, step) if t.far => {
-                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, &mut acc, 1, step)
-            }
-            (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, &mut acc, 1, step),
-            (row, 1) if NV + usize::from(HALF) == 1 => {
-                whole_steps::<I, MR, NV, HALF, 4, 0, false, false>(isa, t, &mut acc, row, 1);
-            }
-            (row, 1) if !t.ask.is_null() => {
-                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, true>(isa, t, &mut acc, row, 1);
-            }
-            (row, step) if t.far => {
-                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, &mut acc, row, step);
-            }
-            (row, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, &mut acc, row, step),
-        }
-        for p in t.whole..t.k {
-            let row = load_part::<I, NV, HALF>(isa, t.b.add(p * t.b_step), t.tail);
-            if !t.copy.is_null() {
-                store_whole::<I, NV, HALF>(isa, row, t.copy.add(p * width::<NV, HALF>()));
-            }
-            step::<I, MR, NV, HALF>(isa, &mut acc, t.a.add(p * t.a_step), t.a_row, row);
+        } else {
+            all_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
         }
 
         if matches!(t.finish, Finish::Bias | Finish::BiasRelu) {

@@ -10,7 +10,9 @@
 //! | `microkernel.rs` | the register tile: MR rows by NV vectors of C, kept in registers over all of k |
 //! | `table.rs` | which tiles each ISA has, one row an ISA |
 //! | `pack.rs` | copying B into panels the tile reads with unit stride, and the rows of a transposed A |
-//! | `bytes.rs` | a product whose A is rows of bytes, converted as they are needed |
+//! | `bytes.rs` | a product whose A is rows of bytes |
+//! | `needed.rs` | which steps of k such a product needs: where all bytes of a tile's rows are 0 it does none |
+//! | `byte_steps.rs` | the register tile's loop over those steps |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
@@ -32,11 +34,13 @@
 //! the same sum over absolute values.
 
 mod block;
+mod byte_steps;
 mod bytes;
 mod consume;
 mod driver;
 pub mod ladder;
 mod microkernel;
+mod needed;
 mod operands;
 mod pack;
 mod pieces;

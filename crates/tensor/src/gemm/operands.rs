@@ -43,6 +43,8 @@ impl Source<'_> {
 pub(super) struct Operands<'a> {
     /// Where A comes from; what follows is A if it is floats, else that of a piece, once it is converted.
     pub source: Source<'a>,
+    /// Whether steps may be left out where a tile's rows of A are all zero ([`super::needed`]).
+    pub skips: bool,
     pub a: *const f32,
     pub a_strides: [usize; 2],
     /// Floats readable from `a` on.
@@ -72,6 +74,7 @@ impl<'a> Operands<'a> {
         };
         Self {
             source,
+            skips: false,
             a,
             a_strides: source.strides(),
             a_len,
@@ -89,6 +92,10 @@ impl<'a> Operands<'a> {
 
     /// These operands with `rows` of A, its steps `steps`, converted from bytes into `to`.
     pub fn converted(self, exec: Exec, rows: Range<usize>, steps: Range<usize>, to: &mut AlignedBuf<f32>) -> Self {
+        if self.skips {
+            // Tiles that leave out steps read the bytes.
+            return self;
+        }
         let [first, start] = [rows.start, steps.start];
         // Rows and columns of the bytes, how far apart they are to lie, and A's strides there.
         let (bytes, [lines, columns], stride, a_strides) = match self.source {

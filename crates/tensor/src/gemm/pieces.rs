@@ -1,12 +1,13 @@
 //! A product in pieces: where A is converted from bytes as it is needed, or C is handed over instead of being kept.
 //!
 //! ```text
-//! for some rows of C, whose rows of A fit a cache:     convert them            (bytes; else A is there)
+//! for some rows of C, whose rows of A fit a cache:     convert them            (bytes, if no step is left out; else A is there)
 //!   for 48 rows of those:                              multiply                 into a buffer of the thread's own, or into C
 //!                                                      hand the buffer over     (a consumer; else C is kept)
 //! ```
 
 use super::block::Block;
+use super::byte_steps::ASK_EACH;
 use super::microkernel::ASK_EVERY;
 use super::operands::Source;
 use crate::array::AlignedBuf;
@@ -70,7 +71,16 @@ impl Ask {
 
     /// The addresses that the next tile reads, with so many steps of k; null if all are asked for.
     pub fn take(&self, steps: usize) -> *const *const f32 {
-        let (from, reads) = (self.next.get(), steps / ASK_EVERY);
+        self.next(steps / ASK_EVERY)
+    }
+
+    /// The same for a tile that leaves out steps.
+    pub fn take_needed(&self, steps: usize) -> *const *const f32 {
+        self.next(steps.div_ceil(ASK_EACH))
+    }
+
+    fn next(&self, reads: usize) -> *const *const f32 {
+        let from = self.next.get();
         if from >= self.count || from + reads > ASK_LINES {
             return std::ptr::null();
         }

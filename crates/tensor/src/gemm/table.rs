@@ -13,12 +13,26 @@ pub(super) type Kernel = unsafe fn(&Tile);
 pub(super) struct Row {
     pub name: &'static str,
     pub kernels: &'static [&'static [Kernel]],
+    /// The widest tile of a product that does every step, in half vectors. Wider ones have few rows, and are for those that leave out steps
+    /// ([`super::needed`]): the fewer rows, the fewer steps they need.
+    pub widest: usize,
 }
 
 impl Row {
-    /// The widest tile, in half vectors.
+    /// The widest tile of a product that does every step, in half vectors.
     pub fn max_halves(&self) -> usize {
+        self.widest
+    }
+
+    /// The same of a product that may leave out steps.
+    pub fn max_halves_skipping(&self) -> usize {
         self.kernels.len()
+    }
+
+    /// The tallest tile of that width of a product that may leave out steps: as few rows as have eight accumulators, but four, if there are
+    /// so many.
+    pub fn max_rows_skipping(&self, halves: usize) -> usize {
+        self.max_rows(halves).min(8_usize.div_ceil(halves.div_ceil(2)).max(4))
     }
 
     /// The tallest tile of that width.
@@ -41,7 +55,7 @@ pub(super) fn row(isa: AnyIsa) -> &'static Row {
 /// The tallest tile of each width of an ISA, by name: `avx512_6x64`.
 pub fn tile_names(isa: AnyIsa) -> Vec<String> {
     let row = row(isa);
-    (1..=row.max_halves()).map(|halves| format!("{}_{}x{}", row.name, row.max_rows(halves), 8 * halves)).collect()
+    (1..=row.kernels.len()).map(|halves| format!("{}_{}x{}", row.name, row.max_rows(halves), 8 * halves)).collect()
 }
 
 /// The kernels of one width, `NV` whole vectors and perhaps half a one, by height.
@@ -57,13 +71,16 @@ unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile)
 }
 
 /// An array of sixteen is four SSE or NEON registers; four rows of it are all there is room for.
-static PORTABLE: Row =
-    Row { name: "portable", kernels: &[heights!(portable, 0, true: 1 2 3 4), heights!(portable, 1, false: 1 2 3 4)] };
+static PORTABLE: Row = Row {
+    name: "portable",
+    kernels: &[heights!(portable, 0, true: 1 2 3 4), heights!(portable, 1, false: 1 2 3 4)],
+    widest: 2,
+};
 
 /// # Safety
-/// As [`tile`]; and the CPU has AVX2 and FMA.
+/// As [`tile`]; and the CPU has AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt")]
 unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
     // SAFETY: the caller's promise is that of `tile`, and that the CPU has the instructions.
     unsafe { tile::<Avx2, MR, NV, HALF>(Avx2::assume(), t) }
@@ -74,12 +91,13 @@ unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
 static AVX2: Row = Row {
     name: "avx2",
     kernels: &[heights!(avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(avx2, 1, false: 1 2 3 4 5 6)],
+    widest: 2,
 };
 
 /// # Safety
-/// As [`tile`]; and the CPU has AVX-512 F, BW, DQ and VL.
+/// As [`tile`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
 unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
     // SAFETY: the caller's promise is that of `tile`, and that the CPU has the instructions.
     unsafe { tile::<Avx512, MR, NV, HALF>(Avx512::assume(), t) }
@@ -98,5 +116,11 @@ static AVX512: Row = Row {
         heights!(avx512, 3, false: 1 2 3 4 5 6 7 8 9),
         heights!(avx512, 3, true: 1 2 3 4 5 6),
         heights!(avx512, 4, false: 1 2 3 4 5 6),
+        heights!(avx512, 4, true: 1 2 3 4 5),
+        heights!(avx512, 5, false: 1 2 3 4 5),
+        heights!(avx512, 5, true: 1 2 3 4),
+        heights!(avx512, 6, false: 1 2 3 4),
+        heights!(avx512, 6, true: 1 2 3),
     ],
+    widest: 8,
 };

@@ -1,30 +1,31 @@
-//! AVX2 and FMA: a vector is a pair of `ymm` registers, low half first.
+//! AVX2, FMA and POPCNT: a vector is a pair of `ymm` registers, low half first.
 
 use super::{Isa, LANES, Op};
 use std::arch::x86_64::*;
 
-/// Proof that this CPU has AVX2 and FMA, and that the system saves their registers.
+/// Proof that this CPU has AVX2, FMA and POPCNT, and that the system saves their registers.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 
 impl Avx2 {
     /// The token, if the CPU has the instructions.
     pub fn new() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("popcnt"))
+            .then_some(Self(()))
     }
 
     /// The token inside a function that is compiled for it.
     ///
     /// # Safety
-    /// The CPU has AVX2 and FMA.
+    /// The CPU has AVX2, FMA and POPCNT.
     #[inline(always)]
     pub(crate) unsafe fn assume() -> Self {
         Self(())
     }
 }
 
-/// The trampoline: `op` and all it inlines are compiled with AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
+/// The trampoline: `op` and all it inlines are compiled with AVX2, FMA and POPCNT.
+#[target_feature(enable = "avx2,fma,popcnt")]
 fn trampoline<O: Op>(isa: Avx2, op: O) -> O::Output {
     op.run(isa)
 }
@@ -126,6 +127,31 @@ impl Isa for Avx2 {
                 _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))),
             )
         }
+    }
+    #[inline(always)]
+    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64 {
+        let (first, second) = bytes.split_at(32);
+        let [first, second] = [first, second].map(|half| {
+            // SAFETY: the slice is of thirty-two bytes.
+            let zero = unsafe { _mm256_cmpeq_epi8(_mm256_loadu_si256(half.as_ptr().cast()), _mm256_setzero_si256()) };
+            // SAFETY: the token.
+            !(unsafe { _mm256_movemask_epi8(zero) }) as u32
+        });
+        u64::from(first) | u64::from(second) << 32
+    }
+    #[inline(always)]
+    fn any_bits(self, words: &[u64; LANES], mask: u64) -> u16 {
+        let mut bits = 0;
+        for (i, four) in words.as_chunks::<4>().0.iter().enumerate() {
+            // SAFETY: the reference is to four words; the token.
+            let none = unsafe {
+                let common =
+                    _mm256_and_si256(_mm256_loadu_si256(four.as_ptr().cast()), _mm256_set1_epi64x(mask as i64));
+                _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(common, _mm256_setzero_si256())))
+            };
+            bits |= (!none as u16 & 0xf) << (4 * i);
+        }
+        bits
     }
     #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {

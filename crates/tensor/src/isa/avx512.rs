@@ -3,7 +3,7 @@
 use super::{Isa, LANES, Op};
 use std::arch::x86_64::*;
 
-/// Proof that this CPU has AVX-512 F, BW, DQ and VL, and that the system saves its registers.
+/// Proof that this CPU has AVX-512 F, BW, DQ and VL, and POPCNT, and that the system saves its registers.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512(());
 
@@ -15,14 +15,15 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma"))
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("popcnt"))
         .then_some(Self(()))
     }
 
     /// The token inside a function that is compiled for it.
     ///
     /// # Safety
-    /// The CPU has AVX-512 F, BW, DQ and VL.
+    /// The CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
     #[inline(always)]
     pub(crate) unsafe fn assume() -> Self {
         Self(())
@@ -30,7 +31,7 @@ impl Avx512 {
 }
 
 /// The trampoline: `op` and all it inlines are compiled with AVX-512.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
 fn trampoline<O: Op>(isa: Avx512, op: O) -> O::Output {
     op.run(isa)
 }
@@ -86,6 +87,33 @@ impl Isa for Avx512 {
     fn load_u8(self, from: &[u8; LANES]) -> Self::F {
         // SAFETY: the reference is to sixteen bytes.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64 {
+        // SAFETY: the reference is to sixty-four bytes.
+        unsafe {
+            let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
+            _mm512_test_epi8_mask(bytes, bytes)
+        }
+    }
+    #[inline(always)]
+    fn any_bits(self, words: &[u64; LANES], mask: u64) -> u16 {
+        // SAFETY: the reference is to sixteen words.
+        unsafe {
+            let [low, high] = [words.as_ptr(), words[8..].as_ptr()].map(|half| _mm512_loadu_si512(half.cast()));
+            let mask = _mm512_set1_epi64(mask as i64);
+            u16::from(_mm512_test_epi64_mask(low, mask)) | u16::from(_mm512_test_epi64_mask(high, mask)) << 8
+        }
+    }
+    #[inline(always)]
+    fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
+        // SAFETY: the reference is to sixteen numbers.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32(from as i32));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_maskz_compress_epi32(bits, numbers));
+        }
+        bits.count_ones() as usize
     }
     #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {

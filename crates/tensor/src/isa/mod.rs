@@ -96,6 +96,15 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn store_part(self, x: Self::F, to: &mut [f32]);
     /// Sixteen bytes as floats 0.0 to 255.0.
     fn load_u8(self, from: &[u8; LANES]) -> Self::F;
+    /// Which of sixty-four bytes are not zero: bit i for byte i.
+    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64;
+    /// Which of sixteen words have a bit in common with `mask`: bit i for word i.
+    fn any_bits(self, words: &[u64; LANES], mask: u64) -> u16;
+    /// `from + i` for each bit i of `bits` that is set, in ascending order, and anything in the rest of `to`. Returns how many.
+    #[inline(always)]
+    fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
+        list_bits_by_table(bits, from, to)
+    }
 
     /// Reads sixteen elements at `from`.
     ///
@@ -273,4 +282,38 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
         }
         lanes[0]
     }
+}
+
+/// The positions of the bits of a byte that are set, and behind them zeros.
+static POSITIONS: [[u32; 8]; 256] = positions();
+
+const fn positions() -> [[u32; 8]; 256] {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut bit, mut count) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                table[byte][count] = bit;
+                count += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+}
+
+/// [`Isa::list_bits`] eight bits at a time.
+#[inline(always)]
+fn list_bits_by_table(bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
+    let [low, high] = bits.to_le_bytes();
+    let lows = low.count_ones() as usize;
+    for (to, position) in to.iter_mut().zip(POSITIONS[usize::from(low)]) {
+        *to = from + position;
+    }
+    for (to, position) in to[lows..lows + 8].iter_mut().zip(POSITIONS[usize::from(high)]) {
+        *to = from + 8 + position;
+    }
+    lows + high.count_ones() as usize
 }

@@ -36,7 +36,7 @@ pub enum IsaError {
 pub enum AnyIsa {
     /// Portable Rust.
     Portable(Portable),
-    /// AVX2 and FMA.
+    /// AVX2, FMA and POPCNT.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     /// AVX-512.

@@ -58,8 +58,19 @@ impl<'a> ByteRows<'a> {
     /// # Panics
     /// If there is no such row.
     #[inline(always)]
-    fn row(&self, r: usize) -> &'a [u8] {
+    pub(crate) fn row(&self, r: usize) -> &'a [u8] {
         &self.bytes[self.indices[r] * self.width..][..self.width]
+    }
+
+    /// All bytes from x[r, j] on: the rest of the row, and whatever lies behind it.
+    #[inline(always)]
+    pub(crate) fn from(&self, r: usize, j: usize) -> &'a [u8] {
+        &self.bytes[self.indices[r] * self.width + j..]
+    }
+
+    /// The bytes, the width, and which row of them is row r.
+    pub(crate) fn parts(&self) -> (&'a [u8], usize, &'a [usize]) {
+        (self.bytes, self.width, self.indices)
     }
 
     /// The whole matrix: `x[r, j]`.
