@@ -75,10 +75,8 @@ pub(super) fn consume(exec: Exec, plan: &Plan, a: Source<'_>, b: View<'_, f32, 2
 const SKIPPING_ROWS: usize = 32;
 
 fn operands<'a>(exec: Exec, plan: &Plan, a: Source<'a>, b: View<'_, f32, 2>) -> Operands<'a> {
-    let skips = !matches!(a, Source::Floats(_))
-        && plan.shape[0] >= SKIPPING_ROWS
-        && plan.kc <= needed::LONGEST
-        && needed::allowed(exec, b);
+    let [m, ..] = plan.shape;
+    let skips = m >= SKIPPING_ROWS && plan.kc <= needed::LONGEST && needed::pays(exec, a) && needed::allowed(exec, b);
     Operands { skips, ..Operands::new(a, b) }
 }
 
