@@ -1,5 +1,6 @@
 //! The command line. The names here are a contract: other programs call them.
 
+use crate::language::Language;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use layers::{Activation, Init};
 use mnist_io::Sampling;
@@ -52,6 +53,22 @@ pub enum Name {
     HyperparameterSearch,
 }
 
+impl Name {
+    /// As the command line has it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::OptimizerPaths => "optimizer-paths",
+            Self::OptimizerComparison => "optimizer-comparison",
+            Self::ActivationHistograms => "activation-histograms",
+            Self::InitComparison => "init-comparison",
+            Self::BatchNorm => "batch-norm",
+            Self::WeightDecay => "weight-decay",
+            Self::Dropout => "dropout",
+            Self::HyperparameterSearch => "hyperparameter-search",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Chapter {
     /// Which experiments; all without a name.
@@ -72,11 +89,22 @@ pub struct Chapter {
     /// Runs done at the same time, each on one thread [default: the cores there are].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
+    /// Language of the page and of the figures' titles.
+    #[arg(long, value_enum, default_value_t)]
+    pub lang: Language,
 }
 
 impl Default for Chapter {
     fn default() -> Self {
-        Self { names: Vec::new(), data: None, out: PathBuf::from("report"), seed: 1, runs: 3, threads: None }
+        Self {
+            names: Vec::new(),
+            data: None,
+            out: PathBuf::from("report"),
+            seed: 1,
+            runs: 3,
+            threads: None,
+            lang: Language::default(),
+        }
     }
 }
 
@@ -396,6 +424,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_experiment_is_called_what_the_command_line_calls_it() {
+        for name in Name::value_variants() {
+            assert_eq!(name.to_possible_value().map(|value| value.get_name() == name.text()), Some(true));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod commands;
 mod data;
 mod experiments;
 mod figure;
+mod language;
 mod profile;
 mod progress;
 mod report;

@@ -42,6 +42,11 @@ pub fn rounded(value: f64, digits: i32) -> f64 {
     (value * scale).round() / scale
 }
 
+/// Rounded to so many digits that count, whatever the size.
+pub fn significant(value: f64, digits: usize) -> f64 {
+    format!("{value:.*e}", digits - 1).parse().unwrap_or(value)
+}
+
 /// "0.123 ± 0.004" over runs, or the value alone if there is one.
 pub fn plus_minus(values: &[f64], digits: usize) -> String {
     if values.len() < 2 {
@@ -60,5 +65,6 @@ mod tests {
         assert_eq!(spread(&[&[1.0, 5.0], &[3.0, 1.0]]), [[2.0, 1.0, 3.0], [3.0, 1.0, 5.0]]);
         assert_eq!(smooth(&[1.0, 3.0, 5.0], 2), [[1.5, 2.0], [3.0, 5.0]]);
         assert_eq!(plus_minus(&[0.5], 2), "0.50");
+        assert_eq!([significant(1.23456e-9, 3), significant(-99.96, 3), significant(0.0, 3)], [1.23e-9, -100.0, 0.0]);
     }
 }

@@ -89,11 +89,15 @@ fn each_experiment_leaves_a_figure_its_numbers_and_a_section_of_the_page() {
     assert_eq!(
         names,
         [
+            "activation-histograms-relu.svg",
+            "activation-histograms-tanh.svg",
             "activation-histograms.json",
             "activation-histograms.svg",
+            "gradient-histograms.svg",
             "index.html",
             "optimizer-paths.json",
-            "optimizer-paths.svg"
+            "optimizer-paths.svg",
+            "times.json"
         ]
     );
     let page = &both().files["index.html"];
@@ -114,19 +118,19 @@ fn each_experiment_leaves_a_figure_its_numbers_and_a_section_of_the_page() {
         assert_eq!(page.matches(&format!("<section id=\"{experiment}\">")).count(), 1, "{experiment}");
         assert!(page.contains(svg.trim_end()), "the page does not show {experiment}");
         assert!(page.contains(&format!("href=\"{experiment}.json\"")), "{experiment}");
+        assert_eq!(markup_fault(svg), None, "{experiment}");
         assert!(both().out.lines().any(|line| line.starts_with(experiment)), "{}", both().out);
     }
     // One file, no network: the only address is the name of SVG itself.
     let addresses = page.matches("http").count();
     assert_eq!(addresses, page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count(), "the page needs the network");
-    assert!(!page.contains("<script") && !page.contains("src="));
+    assert!(page.matches("<script").count() == 1 && !page.contains("src=") && !page.contains("url("));
     assert!(both().out.lines().last().unwrap().starts_with("report: out/here"), "{}", both().out);
 }
 
 #[test]
 fn a_figure_is_well_formed_has_words_for_a_screen_reader_and_only_finite_places() {
-    for experiment in ["optimizer-paths", "activation-histograms"] {
-        let svg = &both().files[&format!("{experiment}.svg")];
+    for (experiment, svg) in both().files.iter().filter(|(name, _)| name.ends_with(".svg")) {
         assert_eq!(markup_fault(svg), None, "{experiment}");
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""), "{experiment}");
         for element in ["title", "desc"] {
@@ -143,17 +147,27 @@ fn a_figure_is_well_formed_has_words_for_a_screen_reader_and_only_finite_places(
         }
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{experiment}");
     }
-    // Four paths of 31 points; nine cases of five layers.
+    // Six paths of 31 points; three cases of five layers an activation; nine cases with a line a layer.
     let count = |experiment: &str, what: &str| both().files[experiment].matches(what).count();
-    assert_eq!(count("optimizer-paths.svg", "<circle"), 4 * 31);
-    assert_eq!(count("activation-histograms.svg", "class=\"frame\""), 9 * 5);
+    assert_eq!(count("optimizer-paths.svg", "<circle"), 6 * 31);
+    for figure in ["activation-histograms.svg", "activation-histograms-relu.svg", "activation-histograms-tanh.svg"] {
+        assert_eq!(count(figure, "class=\"panel\""), 3 * 5, "{figure}");
+    }
+    assert_eq!(count("gradient-histograms.svg", "class=\"panel\""), 9);
+    assert_eq!(count("gradient-histograms.svg", "<polyline"), 9 * 5);
 }
 
 #[test]
 fn a_second_run_on_two_threads_gives_the_same_bytes_and_another_seed_others() {
     let again = chapter("optimizer-paths activation-histograms --runs 1 --threads 2");
-    for (name, text) in &both().files {
+    // How long it took is the one thing that is not the same.
+    for (name, text) in both().files.iter().filter(|(name, _)| *name != "times.json") {
         assert!(again.files[name] == *text, "{name} of a second run, on two threads, is another");
+    }
+    let times: Value = serde_json::from_str(&again.files["times.json"]).unwrap();
+    assert_eq!(times["threads"], 2);
+    for experiment in ["optimizer-paths", "activation-histograms"] {
+        assert!(times["seconds"][experiment].is_f64() && times["total"].is_f64(), "{times}");
     }
     assert_eq!(again.files.len(), both().files.len());
     let other = chapter("activation-histograms --runs 1 --threads 2 --seed 2");
@@ -165,7 +179,7 @@ fn a_second_run_on_two_threads_gives_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
-fn the_four_paths_are_those_of_the_books_formulas() {
+fn the_six_paths_are_those_of_the_books_formulas() {
     let gradient = |[x, y]: [f64; 2]| [x / 10.0, 2.0 * y];
     type Path = Vec<[f64; 2]>;
     let descend = |step: &mut dyn FnMut(i32, usize, f64) -> f64| -> Path {
@@ -196,9 +210,28 @@ fn the_four_paths_are_those_of_the_books_formulas() {
         let rate = 0.3 * (1.0 - 0.999_f64.powi(t)).sqrt() / (1.0 - 0.9_f64.powi(t));
         -rate * m[i] / (v[i].sqrt() + 1e-7)
     });
+    let mut v = [0.0; 2];
+    let nesterov = descend(&mut |_, i, g| {
+        let step = 0.9 * 0.9 * v[i] - 1.9 * 0.1 * g;
+        v[i] = 0.9 * v[i] - 0.1 * g;
+        step
+    });
+    let mut h = [0.0; 2];
+    let rmsprop = descend(&mut |_, i, g| {
+        h[i] = 0.99 * h[i] + (1.0 - 0.99) * g * g;
+        -0.15 * g / (h[i].sqrt() + 1e-7)
+    });
 
     let results = both().results("optimizer-paths");
-    for (rule, expected) in [("sgd", sgd), ("momentum", momentum), ("adagrad", adagrad), ("adam", adam)] {
+    let expected = [
+        ("sgd", sgd),
+        ("momentum", momentum),
+        ("nesterov", nesterov),
+        ("adagrad", adagrad),
+        ("rmsprop", rmsprop),
+        ("adam", adam),
+    ];
+    for (rule, expected) in expected {
         let path: Vec<Vec<f64>> = results[rule]["path"].as_array().unwrap().iter().map(numbers).collect();
         assert_eq!(path.len(), 31, "{rule}");
         let last = numbers(&results[rule]["final"]);
@@ -282,6 +315,30 @@ fn tanh_saturates_with_std_1_dies_with_std_0_01_and_keeps_a_spread_with_xavier()
 }
 
 #[test]
+fn the_gradient_vanishes_with_std_0_01_and_reaches_the_first_layer_with_xavier_for_tanh_and_he_for_relu() {
+    let results = both().results("activation-histograms");
+    for activation in ["sigmoid", "relu", "tanh"] {
+        let std = numbers(&results[format!("{activation}-std0.01")]["gradient"]["std"]);
+        assert!(std.windows(2).all(|pair| 0.0 < pair[0] && pair[0] < 0.2 * pair[1]), "{activation}: {std:?}");
+    }
+    for case in ["relu-he", "tanh-xavier"] {
+        let std = numbers(&results[case]["gradient"]["std"]);
+        assert!(std.len() == 5 && std[0] > 0.3 * std[4] && std[0] < 3.0 * std[4], "{case}: {std:?}");
+    }
+    for case in CASES {
+        let gradient = &results[case]["gradient"];
+        for (shares, zero) in gradient["histogram"].as_array().unwrap().iter().zip(numbers(&gradient["share_zero"])) {
+            let sum = numbers(shares).iter().sum::<f64>() + zero;
+            assert!((sum - 1.0).abs() < 1e-4, "{case}: {sum}");
+        }
+        // A gradient is counted where a ReLU is on, and there only.
+        let off = if case.starts_with("relu") { fifth(case, "share_zero") } else { 0.0 };
+        let zero = numbers(&gradient["share_zero"])[4];
+        assert!((zero - off).abs() < 1e-5, "{case}: {zero} of the gradient and {off} of the activations are 0");
+    }
+}
+
+#[test]
 fn with_zero_weights_training_moves_the_weights_but_all_units_of_a_layer_stay_one() {
     let results = both().results("activation-histograms");
     for activation in ["sigmoid", "relu", "tanh"] {
@@ -297,6 +354,20 @@ fn with_zero_weights_training_moves_the_weights_but_all_units_of_a_layer_stay_on
         } else {
             // 0 in gives 0 out, so that only the last bias has a gradient.
             assert!(moved[..5].iter().all(|&moved| moved == 0.0) && moved[5] > 1e-3, "{activation}: {moved:?}");
+        }
+    }
+}
+
+#[test]
+fn in_korean_the_figures_speak_korean_and_the_numbers_are_the_same() {
+    let korean = chapter("optimizer-paths activation-histograms --runs 1 --threads 2 --lang ko");
+    assert!(korean.files.keys().eq(both().files.keys()));
+    let hangul = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
+    for (name, text) in korean.files.iter().filter(|(name, _)| !name.ends_with(".html") && *name != "times.json") {
+        if name.ends_with(".json") {
+            assert!(*text == both().files[name], "{name} depends on the language");
+        } else {
+            assert!(hangul(text) && !hangul(&both().files[name]), "{name}");
         }
     }
 }

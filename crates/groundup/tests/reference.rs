@@ -103,6 +103,14 @@ fn std(values: &[f64]) -> f64 {
     (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt()
 }
 
+/// The mean score of the trials of a round of the search, and their number.
+fn round_mean(chapter: &Chapter, round: u64) -> (f64, usize) {
+    let trials = chapter.0["hyperparameter-search"]["trials"].as_array().unwrap().iter();
+    let scores: Vec<f64> =
+        trials.filter(|trial| trial["round"] == round).map(|trial| trial["score"].as_f64().unwrap()).collect();
+    (mean(&scores), scores.len())
+}
+
 /// Whether every value of `low` is under every value of `high`; a NaN is under nothing, and nothing under it.
 fn all_under(low: &[f64], high: &[f64]) -> bool {
     low.iter().all(|low| high.iter().all(|high| low < high))
@@ -170,10 +178,10 @@ fn every_mean_over_five_seeds_lies_within_three_standard_deviations_of_the_books
 
 #[test]
 #[ignore = "needs MNIST_DIR, and minutes in release"]
-fn sgd_is_the_last_of_the_four_optimizers_in_every_run() {
+fn sgd_is_the_last_of_the_six_optimizers_in_every_run() {
     let Some(chapter) = chapter("optimizer-comparison") else { return };
     let last = |rule| chapter.runs("optimizer-comparison", rule, "last100");
-    for rule in ["momentum", "adagrad", "adam"] {
+    for rule in ["momentum", "adagrad", "adam", "nesterov", "rmsprop"] {
         assert!(all_under(&last(rule), &last("sgd")), "{rule} {:?}, sgd {:?}", last(rule), last("sgd"));
     }
 }
@@ -223,4 +231,35 @@ fn the_five_best_trials_of_the_first_round_agree_on_a_learning_rate_between_1e_3
     // The ranges ask for four decades, so that this is not a matter of course.
     let all: Vec<f64> = first.iter().map(|trial| number(trial, "learning_rate")).collect();
     assert!(all.iter().filter(|&&rate| rate < 1e-3).count() > 50, "learning rates of all: {all:?}");
+}
+
+#[test]
+#[ignore = "needs MNIST_DIR, and minutes in release"]
+fn each_narrower_round_of_the_search_is_better_on_the_whole() {
+    let Some(chapter) = chapter("hyperparameter-search") else { return };
+    let rounds = [0, 1, 2].map(|round| round_mean(chapter, round));
+    assert_eq!(rounds.map(|(_, trials)| trials), [100, 20, 20]);
+    let [first, second, third] = rounds.map(|(mean, _)| mean);
+    assert!(second > first + 0.1 && third > second, "mean scores of the rounds: {first}, {second}, {third}");
+}
+
+#[test]
+#[ignore = "needs MNIST_DIR, and minutes in release"]
+fn the_average_of_32_sub_networks_is_the_scaled_network_and_one_alone_is_worse() {
+    let Some(chapter) = chapter("dropout") else { return };
+    let ensemble = &chapter.0["dropout"]["ratio 0.15"]["ensemble"];
+    assert_eq!(ensemble["sizes"], serde_json::json!([1, 2, 4, 8, 16, 32]));
+    let list = |values: &Value| -> Vec<f64> { serde_json::from_value(values.clone()).unwrap() };
+    let scaled = list(&ensemble["scaled_test_accuracy"]);
+    assert_eq!(
+        scaled,
+        chapter.runs("dropout", "ratio 0.15", "test_accuracy").as_slice(),
+        "another network, or its state"
+    );
+    let averaged: Vec<Vec<f64>> = ensemble["averaged_test_accuracy"].as_array().unwrap().iter().map(list).collect();
+    let of = |size: usize| averaged.iter().map(|run| run[size]).collect::<Vec<f64>>();
+    assert_eq!(of(0).len(), 5);
+    let (one, all) = (of(0), of(5));
+    assert!((mean(&all) - mean(&scaled)).abs() < 0.02, "32 averaged: {all:?}, scaled: {scaled:?}");
+    assert!(one.iter().zip(&scaled).all(|(one, scaled)| *one < scaled - 0.02), "one: {one:?}, scaled: {scaled:?}");
 }

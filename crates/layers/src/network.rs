@@ -170,9 +170,29 @@ impl Network {
         x: View<'_, f32, 2>,
         labels: &[u8],
     ) -> Result<f32, ShapeError> {
+        self.loss_and_layer_gradients(exec, step, x, labels, &mut |_, _| ())
+    }
+
+    /// [`Network::loss_and_gradients`], which calls `see(layer, dY)` with the gradient with respect to each layer's Y, from the
+    /// last layer to the first. Where Y comes out of a ReLU it may be multiplied with the ReLU's derivative already: it is then
+    /// 0 where Y is 0.
+    ///
+    /// # Errors
+    /// As [`Network::loss_and_gradients`].
+    pub fn loss_and_layer_gradients(
+        &mut self,
+        exec: Exec,
+        step: u64,
+        x: View<'_, f32, 2>,
+        labels: &[u8],
+        see: &mut dyn FnMut(usize, View<'_, f32, 2>),
+    ) -> Result<f32, ShapeError> {
         self.forward_batch(exec, Pass::Training { step }, Batch::Floats(x))?;
         let loss = self.loss(exec, labels)?;
+        let mut i = self.layers.len();
         self.backward_in_turn(x.rows(), |layer, _, input, y, dy, dx| {
+            i -= 1;
+            see(i, dy);
             layer.backward(exec, input.unwrap_or(x), y, dy, dx)
         })?;
         Ok(loss)

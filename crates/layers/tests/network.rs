@@ -1,6 +1,6 @@
 //! The network as a whole: how it is strung together, what it refuses, and that a run has the same bits everywhere.
 
-use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Pass};
+use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Pass, Role};
 use tensor::isa::AnyIsa;
 use tensor::{Exec, ShapeError, Tensor, View};
 use testkit::compare::assert_bits;
@@ -163,4 +163,39 @@ fn dropout_layers_of_a_network_have_masks_of_their_own_that_change_with_step_and
         assert!(differ.abs_diff(500) < 80, "{differ} of 1000 elements differ in {name}");
     }
     assert_eq!(masks(1, 0), [first, second]);
+}
+
+#[test]
+fn the_gradient_seen_at_an_affine_layer_has_the_gradient_of_its_bias_as_column_sums() {
+    let exec = Exec::serial();
+    for activation in [Activation::Relu, Activation::Sigmoid] {
+        let mut network = Network::new(exec, Architecture { activation, hidden: vec![5, 4], ..small() }, 1, 4);
+        let x = Tensor::from_slice(&Rng::new(1).vec_normal(24), [4, 6]).unwrap();
+        let mut seen: Vec<(usize, Vec<f32>)> = Vec::new();
+        let labels = [0, 1, 2, 0];
+        let loss = network
+            .loss_and_layer_gradients(exec, 0, x.view(), &labels, &mut |layer, dy| {
+                let mut sums = vec![0.0; dy.cols()];
+                for row in dy.row_iter() {
+                    sums.iter_mut().zip(row).for_each(|(sum, dy)| *sum += dy);
+                }
+                seen.push((layer, sums));
+            })
+            .unwrap();
+        let order: Vec<usize> = seen.iter().map(|(layer, _)| *layer).collect();
+        assert_eq!(order, (0..network.depth()).rev().collect::<Vec<_>>(), "{activation:?}");
+        let mut biases = 0;
+        network.parameters(&mut |layer, parameter| {
+            if parameter.role == Role::Bias {
+                let (_, sums) = seen.iter().find(|(of, _)| *of == layer).unwrap();
+                assert!(parameter.gradient.iter().any(|&g| g.abs() > 1e-6), "{activation:?}, layer {layer}: all 0");
+                for (bias, sum) in parameter.gradient.iter().zip(sums) {
+                    assert!((bias - sum).abs() <= 1e-6, "{activation:?}, layer {layer}: {bias}, summed {sum}");
+                }
+                biases += 1;
+            }
+        });
+        assert_eq!(biases, 3, "{activation:?}");
+        assert_eq!(loss, network.loss_and_gradients(exec, 0, x.view(), &labels).unwrap(), "{activation:?}");
+    }
 }

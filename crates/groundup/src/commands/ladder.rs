@@ -135,6 +135,7 @@ fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
         title: "Square products by size".to_owned(),
         description: "Time against multiply-adds, both on logarithmic scales.".to_owned(),
         legend,
+        shades: None,
         columns: 1,
         panel_size: [640.0, 340.0],
         panels: vec![Panel {

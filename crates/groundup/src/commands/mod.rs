@@ -15,6 +15,13 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Failure(String);
 
+impl Failure {
+    /// With a message "cause; cure".
+    pub fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

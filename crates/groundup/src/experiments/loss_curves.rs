@@ -1,8 +1,10 @@
 //! What the two comparisons by loss share: the same network trained several ways, the loss of each step's batch after its
 //! update, and the test accuracy at the end.
 
+use super::terms::{LOSS, STEP, TEST_ACCURACY};
 use super::{Context, Curves};
 use crate::figure::{Axis, Figure, Mark, Panel};
+use crate::language::{Words, words};
 use crate::statistics::{mean, plus_minus, rounded, smooth, spread};
 use serde_json::json;
 use train::{Config, Error, Trainer};
@@ -17,9 +19,18 @@ pub const HIDDEN: [usize; 4] = [100; 4];
 /// One way of training, by name.
 pub struct Variant {
     pub key: &'static str,
-    pub name: &'static str,
+    pub name: Words,
+    /// Whether its line is dashed.
+    pub dashed: bool,
     /// The settings for a seed.
     pub config: fn(u64) -> Config,
+}
+
+/// What a comparison is called.
+pub struct Subject {
+    pub name: &'static str,
+    pub title: Words,
+    pub description: Words,
 }
 
 struct Curve {
@@ -28,16 +39,10 @@ struct Curve {
 }
 
 /// Trains every variant with every seed.
-pub fn compare(
-    context: &Context<'_>,
-    name: &str,
-    title: &str,
-    description: &str,
-    variants: &[Variant],
-) -> Result<Curves, Error> {
+pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -> Result<Curves, Error> {
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|variant| context.seeds().map(move |seed| (variant, seed))).collect();
-    let curves = context.jobs(name, STEPS, &jobs, |&(variant, seed), exec, bar| {
+    let curves = context.jobs(subject.name, STEPS, &jobs, |&(variant, seed), exec, bar| {
         let mut config = (variants[variant].config)(seed);
         config.architecture.inputs = context.digits.mnist.train.width();
         let mut trainer = Trainer::new(config, exec, context.digits.mnist.train.clone())?;
@@ -51,8 +56,14 @@ pub fn compare(
     })?;
 
     let mut results = json!({});
-    let mut table =
-        vec![["", "loss around step 100", "around 500", "last 100", "test accuracy"].map(str::to_owned).to_vec()];
+    let head = [
+        words("", ""),
+        words("loss around step 100", "손실: 100번째 부근"),
+        words("around 500", "500번째 부근"),
+        words("last 100", "마지막 100번"),
+        TEST_ACCURACY,
+    ];
+    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
     let mut marks = Vec::new();
     let mut lines = Vec::new();
     let mut headline = Vec::new();
@@ -73,13 +84,13 @@ pub fn compare(
                 .collect::<Vec<_>>(),
         });
         table.push(vec![
-            variant.name.to_owned(),
+            context.say(variant.name).to_owned(),
             plus_minus(&around_100, 3),
             plus_minus(&around_500, 3),
             plus_minus(&last, 3),
             plus_minus(&accuracy, 4),
         ]);
-        headline.push(format!("{} {:.3}", variant.name, mean(&last)));
+        headline.push(format!("{} {:.3}", variant.name.en, mean(&last)));
         let smoothed: Vec<Vec<[f64; 2]>> = curves.iter().map(|curve| smooth(&curve.loss, 10)).collect();
         let heights: Vec<Vec<f64>> =
             smoothed.iter().map(|curve| curve.iter().map(|point| point[1]).collect()).collect();
@@ -92,21 +103,27 @@ pub fn compare(
         lines.push(Mark::Line {
             series: i,
             points: spread.iter().enumerate().map(|(p, &[mean, ..])| [at(p), mean]).collect(),
-            dashed: false,
+            dashed: variant.dashed,
         });
     }
     let lowest = lines.iter().map(lowest_point).fold(1.0, f64::min);
     marks.extend(lines);
     let figure = Figure {
-        title: format!("{title} ({})", context.digits.name),
-        description: description.to_owned(),
-        legend: variants.iter().map(|variant| variant.name.to_owned()).collect(),
+        title: format!("{} ({})", context.say(subject.title), context.data()),
+        description: context.say(subject.description).to_owned(),
+        legend: variants.iter().map(|variant| context.say(variant.name).to_owned()).collect(),
+        shades: None,
         columns: 1,
         panel_size: [720.0, 360.0],
         panels: vec![Panel {
-            title: "training loss, mean of 10 steps; band: least and greatest of the runs".to_owned(),
-            x: Axis::linear("step", 0.0, STEPS as f64),
-            y: Axis::log("loss", if lowest < 0.1 { 0.01 } else { 0.1 }, 4.0),
+            title: context
+                .say(words(
+                    "training loss, mean of 10 steps; band: least and greatest of the runs",
+                    "학습 손실, 10번 갱신의 평균; 띠: 여러 번 실행한 값의 최소와 최대",
+                ))
+                .to_owned(),
+            x: Axis::linear(context.say(STEP), 0.0, STEPS as f64),
+            y: Axis::log(context.say(LOSS), 10_f64.powi(lowest.max(1e-6).log10().floor() as i32), 4.0),
             marks,
         }],
     };

@@ -5,24 +5,32 @@
 
 mod activation_histograms;
 mod batch_norm;
+mod cost;
+mod distribution;
 mod dropout;
+mod ensemble;
 mod hyperparameter_search;
 mod init_comparison;
 mod loss_curves;
 mod optimizer_comparison;
 mod optimizer_paths;
 mod overfitting;
+mod report;
+mod terms;
 mod weight_decay;
+mod zero_weights;
 
 use crate::cli::Name;
 use crate::data::Digits;
-use crate::figure::Figure;
-use crate::progress;
-use indicatif::ProgressBar;
-use rayon::prelude::*;
-use serde_json::{Value, json};
+use crate::language::{Language, Words, words};
+use crate::progress::{Share, Whole};
+use rayon::ThreadPool;
 use tensor::Exec;
 use train::Error;
+
+pub use cost::cost;
+use report::{Curves, Description};
+pub use report::{Extra, Report};
 
 /// What an experiment may use.
 pub struct Context<'a> {
@@ -34,101 +42,81 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Runs, each with a seed of its own.
     pub runs: u64,
+    /// The threads all experiments share; without it, everything is done in turn.
+    pub pool: Option<&'a ThreadPool>,
+    /// Of all experiments.
+    pub progress: &'a Whole,
+    /// Of titles and words in figures and on the page.
+    pub language: Language,
 }
 
 impl Context<'_> {
+    /// Words in the language of the report.
+    pub fn say(&self, words: Words) -> &'static str {
+        words.of(self.language)
+    }
+
+    /// What a layer is called, counted from 1.
+    pub fn layer(&self, number: usize) -> String {
+        match self.language {
+            Language::En => format!("layer {number}"),
+            Language::Ko => format!("{number}층"),
+        }
+    }
+
+    /// What the digits are called.
+    pub fn data(&self) -> &'static str {
+        match self.digits.name {
+            "synthetic digits" => self.say(words("synthetic digits", "합성 숫자")),
+            "other digits" => self.say(words("other digits", "다른 숫자")),
+            name => name,
+        }
+    }
+
+    /// The seeds of the runs, as they are written.
+    pub fn seeds_said(&self) -> String {
+        let (first, last) = (self.seed, self.seed + self.runs - 1);
+        if first == last { first.to_string() } else { format!("{first}–{last}") }
+    }
+
     /// The seeds of the runs.
     pub fn seeds(&self) -> impl Iterator<Item = u64> {
         self.seed..self.seed + self.runs
     }
 
-    /// Does independent jobs, in parallel if there are threads for it, each on one thread; the results keep their order.
-    /// `work` counts units on the bar, `units` of them a job.
+    /// Does independent jobs, on the pool if there is one, each on one thread; the results keep their order. `work` counts
+    /// units on the bar, `units` of them a job.
     pub fn jobs<J: Sync, R: Send>(
         &self,
         name: &str,
         units: u64,
         jobs: &[J],
-        work: impl Fn(&J, Exec, &ProgressBar) -> Result<R, Error> + Sync,
+        work: impl Fn(&J, Exec, &Share<'_>) -> Result<R, Error> + Sync,
     ) -> Result<Vec<R>, Error> {
-        let bar = progress::bar(units * jobs.len() as u64, name);
+        let share = self.progress.share(name, units, jobs.len());
         let exec = self.exec.one_thread();
-        let done = if self.exec.threads() == 1 {
-            jobs.iter().map(|job| work(job, exec, &bar)).collect()
-        } else {
-            // One job at a time a thread: rayon must not deal them out in runs, for they are few and long.
-            jobs.par_iter().with_max_len(1).map(|job| work(job, exec, &bar)).collect()
-        };
-        bar.finish_and_clear();
-        done
-    }
-}
-
-/// What an experiment leaves.
-pub struct Report {
-    /// The name on the command line and of the files.
-    pub name: &'static str,
-    /// In words.
-    pub title: &'static str,
-    /// Where the chapter has it.
-    pub section: &'static str,
-    /// The equation in use.
-    pub equation: &'static str,
-    /// What to see in the figure.
-    pub lesson: &'static str,
-    /// Where its code is.
-    pub source: &'static str,
-    /// The result in a line.
-    pub headline: String,
-    /// Rows of a small table under the figure; the first is its head.
-    pub table: Vec<Vec<String>>,
-    /// The numbers of the figure.
-    pub json: Value,
-    /// The figure.
-    pub svg: String,
-}
-
-/// What a comparison of several ways of training found: numbers, headline, table and figure of its report.
-struct Curves {
-    results: Value,
-    headline: String,
-    table: Vec<Vec<String>>,
-    figure: Figure,
-}
-
-/// What an experiment says of itself; `report` adds numbers and figure.
-struct Description {
-    name: &'static str,
-    title: &'static str,
-    section: &'static str,
-    equation: &'static str,
-    lesson: &'static str,
-    source: &'static str,
-}
-
-impl Description {
-    /// The report with its results. `settings` and `results` are objects; the settings every experiment has are added.
-    fn report(
-        self,
-        context: &Context<'_>,
-        settings: &Value,
-        results: Value,
-        headline: String,
-        table: Vec<Vec<String>>,
-        figure: &Figure,
-    ) -> Report {
-        let Self { name, title, section, equation, lesson, source } = self;
-        let json = json!({
-            "experiment": name,
-            "title": title,
-            "section": section,
-            "data": context.digits.name,
-            "seed": context.seed,
-            "runs": context.runs,
-            "settings": settings,
-            "results": results,
+        let one = |job: &J| share.job(|| work(job, exec, &share));
+        let Some(pool) = self.pool else { return jobs.iter().map(one).collect() };
+        // One task a job, in order, and no task waits for another: a thread that waits would take up another experiment's
+        // jobs, and this one would end no sooner than they.
+        let mut done: Vec<Option<Result<R, Error>>> = jobs.iter().map(|_| None).collect();
+        pool.in_place_scope_fifo(|scope| {
+            for (job, done) in jobs.iter().zip(&mut done) {
+                let one = &one;
+                scope.spawn_fifo(move |_| *done = Some(one(job)));
+            }
         });
-        Report { name, title, section, equation, lesson, source, headline, table, json, svg: figure.to_svg() }
+        done.into_iter().map(|done| done.expect("the scope ends when every job is done")).collect()
+    }
+
+    /// Does work that shares the threads out itself.
+    pub fn job<R: Send>(&self, name: &str, units: u64, work: impl FnOnce(&Share<'_>) -> R + Send) -> R {
+        let share = self.progress.share(name, units, 1);
+        let work = || share.job(|| work(&share));
+        match self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
     }
 }
 

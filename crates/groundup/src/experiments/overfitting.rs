@@ -1,8 +1,10 @@
 //! What the two experiments on overfitting share: 300 training images, a network far too large for them, and accuracy on
 //! training and test images after each epoch.
 
+use super::terms::{ACCURACY, EPOCH};
 use super::{Context, Curves};
 use crate::figure::{Axis, Figure, Mark, Panel};
+use crate::language::{Words, words};
 use crate::statistics::{mean, plus_minus, spread};
 use optim::Rule;
 use serde_json::json;
@@ -18,23 +20,31 @@ const PER_EPOCH: u64 = 3;
 /// One way of training, by name.
 pub struct Variant {
     pub key: &'static str,
-    pub name: &'static str,
+    pub name: Words,
     /// Changes the common settings.
     pub change: fn(&mut Config),
 }
 
-/// Trains each variant for so many epochs with every seed.
-pub fn compare(
+/// What a comparison is called, and how long it takes.
+pub struct Subject {
+    pub name: &'static str,
+    pub title: Words,
+    pub epochs: u64,
+}
+
+/// Trains each variant for so many epochs with every seed. `after` looks at each network when it is trained; what it returns
+/// comes back variant by variant, a value a run.
+pub fn compare<T: Send>(
     context: &Context<'_>,
-    name: &str,
-    title: &str,
-    epochs: u64,
+    subject: &Subject,
     variants: &[Variant],
-) -> Result<Curves, Error> {
+    after: &(dyn Fn(usize, &mut Trainer) -> Result<T, Error> + Sync),
+) -> Result<(Curves, Vec<Vec<T>>), Error> {
+    let epochs = subject.epochs;
     let (samples, _) = context.digits.mnist.train.split(SAMPLES);
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|variant| context.seeds().map(move |seed| (variant, seed))).collect();
-    let curves = context.jobs(name, epochs, &jobs, |&(variant, seed), exec, bar| {
+    let trained = context.jobs(subject.name, epochs, &jobs, |&(variant, seed), exec, bar| {
         // As the chapter does it, an epoch is evaluated after its first step.
         let steps = (epochs - 1) * PER_EPOCH + 1;
         let mut config = Config::book(&HIDDEN, Rule::SGD, Length::Steps(steps), seed);
@@ -50,11 +60,23 @@ pub fn compare(
                 bar.inc(1);
             }
         }
-        Ok([train, test])
+        Ok(([train, test], after(variant, &mut trainer)?))
     })?;
+    let (curves, mut rest): (Vec<_>, Vec<T>) = trained.into_iter().unzip();
+    let mut looked_at = Vec::new();
+    for _ in variants {
+        let others = rest.split_off(context.runs as usize);
+        looked_at.push(std::mem::replace(&mut rest, others));
+    }
 
     let mut results = json!({});
-    let mut table = vec![["", "accuracy on the 300", "on the test images", "gap"].map(str::to_owned).to_vec()];
+    let head = [
+        words("", ""),
+        words("accuracy on the 300", "훈련 정확도(300개)"),
+        words("on the test images", "시험 정확도"),
+        words("gap", "차이"),
+    ];
+    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
     let mut panels = Vec::new();
     let mut headline = Vec::new();
     for (variant, curves) in variants.iter().zip(curves.chunks(context.runs as usize)) {
@@ -66,8 +88,13 @@ pub fn compare(
             "train_curves": curves.iter().map(|curve| &curve[0]).collect::<Vec<_>>(),
             "test_curves": curves.iter().map(|curve| &curve[1]).collect::<Vec<_>>(),
         });
-        table.push(vec![variant.name.to_owned(), plus_minus(&train, 3), plus_minus(&test, 3), plus_minus(&gap, 3)]);
-        headline.push(format!("{}: {:.3} / {:.3}", variant.name, mean(&train), mean(&test)));
+        table.push(vec![
+            context.say(variant.name).to_owned(),
+            plus_minus(&train, 3),
+            plus_minus(&test, 3),
+            plus_minus(&gap, 3),
+        ]);
+        headline.push(format!("{}: {:.3} / {:.3}", variant.name.en, mean(&train), mean(&test)));
         let mut marks = Vec::new();
         for set in [0, 1] {
             let spread = spread(&curves.iter().map(|curve| curve[set].as_slice()).collect::<Vec<_>>());
@@ -82,20 +109,28 @@ pub fn compare(
             });
         }
         panels.push(Panel {
-            title: variant.name.to_owned(),
-            x: Axis::linear("epoch", 0.0, (epochs - 1) as f64),
-            y: Axis::linear("accuracy", 0.0, 1.0),
+            title: context.say(variant.name).to_owned(),
+            x: Axis::linear(context.say(EPOCH), 0.0, (epochs - 1) as f64),
+            y: Axis::linear(context.say(ACCURACY), 0.0, 1.0),
             marks,
         });
     }
     let figure = Figure {
-        title: format!("{title} ({})", context.digits.name),
-        description: "Accuracy on training and test images by epoch, side by side.".to_owned(),
-        legend: vec!["training images".to_owned(), "test images".to_owned()],
+        title: format!("{} ({})", context.say(subject.title), context.data()),
+        description: context
+            .say(words(
+                "Accuracy on training and test images by epoch, side by side; band: least and greatest of the runs.",
+                "에폭에 따른 훈련 정확도와 시험 정확도를 나란히 그렸다. 띠는 여러 번 실행한 값의 최소와 최대이다.",
+            ))
+            .to_owned(),
+        legend: [words("training images", "훈련 데이터"), words("test images", "시험 데이터")]
+            .map(|words| context.say(words).to_owned())
+            .into(),
+        shades: None,
         columns: 2,
         panel_size: [370.0, 260.0],
         panels,
     };
     let headline = format!("train / test {}", headline.join(", "));
-    Ok(Curves { results, table, figure, headline })
+    Ok((Curves { results, table, figure, headline }, looked_at))
 }

@@ -22,6 +22,12 @@ impl Axis {
         Self { label: label.to_owned(), range: [low, high], log: true }
     }
 
+    /// Its range and kind, for a program that reads the picture: `0 10 lin`, `0.01 1 log`.
+    pub(super) fn scale(&self) -> String {
+        let [low, high] = self.range;
+        format!("{low} {high} {}", if self.log { "log" } else { "lin" })
+    }
+
     /// The place of a value: 0 at the low end, 1 at the high end; values outside are held at the ends.
     pub fn place(&self, value: f64) -> f64 {
         let [low, high] = self.range;

@@ -1,6 +1,6 @@
 //! Horizontal bars with a name before and a label behind each: for a few numbers that are to be compared.
 
-use super::chart::{document, finish};
+use super::style::{document, finish};
 use super::svg::number;
 
 /// A bar.

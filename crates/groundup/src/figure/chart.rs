@@ -1,62 +1,9 @@
-//! Panels in a grid, each with two axes and some marks.
+//! Panels in a grid, with a legend over all series and, where dots have shades, a bar of the colour scale.
 
-use super::axis::Axis;
-use super::svg::{Svg, escape, number};
-
-/// Something drawn in a panel. `series` chooses the colour, 0 to 7; the same number is the same thing in all panels.
-#[derive(Clone, Debug)]
-pub enum Mark {
-    /// A line through points.
-    Line {
-        /// The colour.
-        series: usize,
-        /// (x, y)
-        points: Vec<[f64; 2]>,
-        /// Whether it is dashed.
-        dashed: bool,
-    },
-    /// The area between two lines of the same x: a spread over runs.
-    Band {
-        /// The colour.
-        series: usize,
-        /// (x, low, high)
-        points: Vec<[f64; 3]>,
-    },
-    /// Dots.
-    Points {
-        /// The colour.
-        series: usize,
-        /// (x, y)
-        points: Vec<[f64; 2]>,
-        /// Radius in pixels.
-        radius: f64,
-    },
-    /// Bars from 0, side by side, over equal shares of the x axis.
-    Bars {
-        /// The colour.
-        series: usize,
-        /// Heights.
-        heights: Vec<f64>,
-    },
-    /// A thin line that is not data: a contour, a reference.
-    Guide {
-        /// (x, y)
-        points: Vec<[f64; 2]>,
-    },
-}
-
-/// A pair of axes and what is drawn between them.
-#[derive(Clone, Debug)]
-pub struct Panel {
-    /// Above the panel.
-    pub title: String,
-    /// The horizontal axis.
-    pub x: Axis,
-    /// The vertical axis.
-    pub y: Axis,
-    /// In the order they are drawn.
-    pub marks: Vec<Mark>,
-}
+use super::mark::Swatch;
+use super::panel::{Labels, Panel};
+use super::style::{SHADES, document, finish, shade, text_width};
+use super::svg::{Svg, escape};
 
 /// A grid of panels with one legend.
 #[derive(Clone, Debug)]
@@ -67,6 +14,8 @@ pub struct Figure {
     pub description: String,
     /// Names of the series, in order of their colours.
     pub legend: Vec<String>,
+    /// What the colour scale of shaded dots means, if there are any.
+    pub shades: Option<Shades>,
     /// Panels in a row.
     pub columns: usize,
     /// Width and height of a panel's plot, in pixels.
@@ -75,131 +24,160 @@ pub struct Figure {
     pub panels: Vec<Panel>,
 }
 
+/// The meaning of the colour scale.
+#[derive(Clone, Debug)]
+pub struct Shades {
+    /// The quantity.
+    pub name: String,
+    /// Its values at the low and the high end, as they are written.
+    pub ends: [String; 2],
+}
+
 /// Room around a panel's plot: left, top, right, bottom.
-const MARGIN: [f64; 4] = [58.0, 26.0, 14.0, 44.0];
+const MARGIN: [f64; 4] = [58.0, 26.0, 20.0, 44.0];
+/// Room left and below it if its label stands at the edge of the picture.
+const SHARED: [f64; 2] = [38.0, 24.0];
 const HEAD: f64 = 34.0;
 const LEGEND: f64 = 24.0;
-
-/// Colours that stay apart for colour-blind readers and on dark paper (after Okabe and Ito).
-const STYLE: &str = "<style>
-.figure{--ink:#1b1f24;--soft:#5b6570;--grid:#e3e7ec;--paper:#ffffff;
---s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#a64d8f;--s4:#b8860b;--s5:#3b9bd9;--s6:#7a5c3e;--s7:#5b6570;
-font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','Noto Sans KR',sans-serif}
-@media (prefers-color-scheme:dark){.figure{--ink:#e6e9ee;--soft:#9aa6b2;--grid:#2b323b;--paper:#14181d;
---s0:#56b4e9;--s1:#ff9352;--s2:#3fcf9f;--s3:#e08cc8;--s4:#f0c849;--s5:#8fc7f0;--s6:#c9a27c;--s7:#9aa6b2}}
-.paper{fill:var(--paper)}.head{fill:var(--ink);font-size:15px;font-weight:600}
-.title{fill:var(--ink);font-size:12.5px;font-weight:600}.label{fill:var(--soft);font-size:12px}
-.tick{fill:var(--soft);font-size:11px}.key{fill:var(--ink);font-size:12px}
-.grid{stroke:var(--grid);stroke-width:1}.frame{stroke:var(--soft);stroke-width:1;fill:none}
-.guide{stroke:var(--grid);stroke-width:1.4;fill:none}
-.line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}.dashed{stroke-dasharray:6 4}
-.band{opacity:.18;stroke:none}.dot{stroke:var(--paper);stroke-width:.6}
-.l0{stroke:var(--s0)}.l1{stroke:var(--s1)}.l2{stroke:var(--s2)}.l3{stroke:var(--s3)}
-.l4{stroke:var(--s4)}.l5{stroke:var(--s5)}.l6{stroke:var(--s6)}.l7{stroke:var(--s7)}
-.f0{fill:var(--s0)}.f1{fill:var(--s1)}.f2{fill:var(--s2)}.f3{fill:var(--s3)}
-.f4{fill:var(--s4)}.f5{fill:var(--s5)}.f6{fill:var(--s6)}.f7{fill:var(--s7)}
-</style>";
-
-/// The head of a document: its size, what a screen reader says, the style, the paper.
-pub fn document(title: &str, description: &str, [width, height]: [f64; 2]) -> Svg {
-    let mut svg = Svg::default();
-    let (w, h) = (number(width), number(height));
-    svg.raw(&format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img">"#
-    ));
-    svg.raw(&format!("<title>{}</title>", escape(title)));
-    svg.raw(&format!("<desc>{}</desc>", escape(description)));
-    svg.raw(STYLE);
-    svg.rect("paper", [0.0, 0.0], [width, height]);
-    svg
-}
-
-/// The document's text.
-pub fn finish(mut svg: Svg) -> String {
-    svg.raw("</svg>");
-    svg.finish()
-}
+/// Width of the bar of the colour scale.
+const BAR: f64 = 180.0;
 
 impl Figure {
     /// The figure as an SVG document.
     pub fn to_svg(&self) -> String {
         let columns = self.columns.max(1);
-        let cell = [self.panel_size[0] + MARGIN[0] + MARGIN[2], self.panel_size[1] + MARGIN[1] + MARGIN[3]];
-        let top = HEAD + if self.legend.is_empty() { 0.0 } else { LEGEND };
-        let width = cell[0] * columns as f64;
-        let height = top + cell[1] * self.panels.len().div_ceil(columns) as f64;
+        // A label that all panels share is written once a row or column.
+        let shared = |label: fn(&Panel) -> &str| self.panels.iter().all(|panel| label(panel) == label(&self.panels[0]));
+        let (x_shared, y_shared) = (shared(|panel| &panel.x.label), shared(|panel| &panel.y.label));
+        let left = if y_shared { SHARED[0] } else { MARGIN[0] };
+        let bottom = if x_shared { SHARED[1] } else { MARGIN[3] };
+        let cell = [self.panel_size[0] + left + MARGIN[2], self.panel_size[1] + MARGIN[1] + bottom];
+        let width = MARGIN[0] - left + cell[0] * columns as f64;
+        let rows = self.panels.len().div_ceil(columns);
 
+        let (places, legend_rows) = self.legend_places(width);
+        let top = HEAD + LEGEND * legend_rows as f64;
+        let height = top + cell[1] * rows as f64 + MARGIN[3] - bottom;
         let mut svg = document(&self.title, &self.description, [width, height]);
         svg.text("head", [MARGIN[0], 22.0], "start", &self.title);
-        let mut x = MARGIN[0];
-        for (series, name) in self.legend.iter().enumerate() {
-            svg.line(&format!("line l{series}"), [x, HEAD + 8.0], [x + 18.0, HEAD + 8.0]);
-            svg.text("key", [x + 24.0, HEAD + 12.0], "start", name);
-            // About 7 pixels a letter at 12 pixels, twice that for a Hangul syllable.
-            let letters: f64 = name.chars().map(|c| if c.is_ascii() { 7.0 } else { 12.0 }).sum();
-            x += 24.0 + letters + 18.0;
+        for (series, (name, at)) in self.legend.iter().zip(places).enumerate() {
+            self.entry(&mut svg, series, name, at);
+        }
+        if let Some(shades) = &self.shades {
+            shades.draw(&mut svg, [MARGIN[0], HEAD + 2.0]);
         }
         for (i, panel) in self.panels.iter().enumerate() {
-            let at = [(i % columns) as f64 * cell[0] + MARGIN[0], top + (i / columns) as f64 * cell[1] + MARGIN[1]];
-            panel.draw(&mut svg, at, self.panel_size);
+            let (column, row) = (i % columns, i / columns);
+            let at = [MARGIN[0] + column as f64 * cell[0], top + row as f64 * cell[1] + MARGIN[1]];
+            let labels = Labels { x: !x_shared || i + columns >= self.panels.len(), y: !y_shared || column == 0 };
+            panel.draw(&mut svg, at, self.panel_size, labels);
         }
         finish(svg)
     }
-}
 
-impl Panel {
-    /// Where a point is in a plot of so much width and height.
-    pub(super) fn place(&self, [left, top]: [f64; 2], [width, height]: [f64; 2], [x, y]: [f64; 2]) -> [f64; 2] {
-        [left + width * self.x.place(x), top + height * (1.0 - self.y.place(y))]
+    /// Where the entries of the legend begin, and how many rows they and the colour scale take.
+    fn legend_places(&self, width: f64) -> (Vec<[f64; 2]>, usize) {
+        let (mut x, mut row) = (MARGIN[0], 0);
+        let places = self.legend.iter().map(|name| {
+            let room = 24.0 + text_width(name, 12.0) + 20.0;
+            if x > MARGIN[0] && x + room > width {
+                (x, row) = (MARGIN[0], row + 1);
+            }
+            let at = [x, HEAD + LEGEND * row as f64 + 8.0];
+            x += room;
+            at
+        });
+        let places: Vec<[f64; 2]> = places.collect();
+        let rows = if places.is_empty() { usize::from(self.shades.is_some()) } else { row + 1 };
+        (places, rows)
     }
 
-    /// Draws it, with its plot at a place and of a size.
-    pub(super) fn draw(&self, svg: &mut Svg, [left, top]: [f64; 2], [width, height]: [f64; 2]) {
-        let place = |x: f64, y: f64| self.place([left, top], [width, height], [x, y]);
-        svg.text("title", [left + width / 2.0, top - 8.0], "middle", &self.title);
-        for (value, label) in self.y.ticks((height / 36.0) as usize) {
-            let [_, y] = place(self.x.range[0], value);
-            svg.line("grid", [left, y], [left + width, y]);
-            svg.text("tick", [left - 6.0, y + 4.0], "end", &label);
+    /// An entry of the legend.
+    fn entry(&self, svg: &mut Svg, series: usize, name: &str, [x, y]: [f64; 2]) {
+        let of_series = self.panels.iter().flat_map(|panel| &panel.marks).filter_map(|mark| mark.series());
+        let swatches: Vec<Swatch> = of_series.filter(|swatch| swatch.series == series).collect();
+        svg.raw(&format!(r#"<g class="legend" data-series="{series}" data-name="{}">"#, escape(name)));
+        if !swatches.is_empty() && swatches.iter().all(|swatch| swatch.area) {
+            svg.rect(&format!("f{series}"), [x, y - 5.0], [18.0, 10.0]);
+        } else {
+            let dashed = if swatches.iter().any(|swatch| swatch.dashed) { " dashed" } else { "" };
+            svg.line(&format!("line l{series}{dashed}"), [x, y], [x + 18.0, y]);
         }
-        for (value, label) in self.x.ticks((width / 52.0) as usize) {
-            let [x, _] = place(value, self.y.range[0]);
-            svg.line("grid", [x, top], [x, top + height]);
-            svg.text("tick", [x, top + height + 15.0], "middle", &label);
+        svg.text("key", [x + 24.0, y + 4.0], "start", name);
+        svg.raw("</g>");
+    }
+}
+
+impl Shades {
+    /// The bar of the colour scale, with its name and its ends.
+    fn draw(&self, svg: &mut Svg, [left, top]: [f64; 2]) {
+        let [low, high] = &self.ends;
+        svg.text("key", [left, top + 10.0], "start", &self.name);
+        let low_at = left + text_width(&self.name, 12.0) + 16.0;
+        svg.text("tick", [low_at, top + 10.0], "start", low);
+        let bar = low_at + text_width(low, 11.0) + 8.0;
+        let step = BAR / SHADES as f64;
+        for i in 0..SHADES {
+            svg.rect(&shade((i as f64 + 0.5) / SHADES as f64), [bar + i as f64 * step, top], [step, 12.0]);
         }
-        for mark in &self.marks {
-            match mark {
-                Mark::Line { series, points, dashed } => {
-                    let class = format!("line l{series}{}", if *dashed { " dashed" } else { "" });
-                    for run in points.split(|[x, y]| !(x.is_finite() && y.is_finite())) {
-                        svg.path(&class, run.iter().map(|&[x, y]| place(x, y)), false);
-                    }
-                }
-                Mark::Band { series, points } => {
-                    let upper = points.iter().map(|&[x, _, high]| place(x, high));
-                    let lower = points.iter().rev().map(|&[x, low, _]| place(x, low));
-                    svg.path(&format!("band f{series}"), upper.chain(lower), true);
-                }
-                Mark::Points { series, points, radius } => {
-                    for &[x, y] in points {
-                        svg.circle(&format!("dot f{series}"), place(x, y), *radius);
-                    }
-                }
-                Mark::Bars { series, heights } => {
-                    let share = width / heights.len().max(1) as f64;
-                    let base = top + height;
-                    for (i, &value) in heights.iter().enumerate().filter(|(_, value)| **value > 0.0) {
-                        let [_, y] = place(self.x.range[0], value);
-                        let gap = (0.1 * share).min(1.0);
-                        let at = [left + i as f64 * share + gap / 2.0, y];
-                        svg.rect(&format!("f{series}"), at, [share - gap, base - y]);
-                    }
-                }
-                Mark::Guide { points } => svg.path("guide", points.iter().map(|&[x, y]| place(x, y)), false),
-            }
+        svg.rect("frame", [bar, top], [BAR, 12.0]);
+        svg.text("tick", [bar + BAR + 8.0, top + 10.0], "start", high);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figure::{Axis, Mark};
+
+    fn figure() -> Figure {
+        let line = |series, dashed| Mark::Line { series, points: vec![[0.0, 0.0], [10.0, 1.0]], dashed };
+        let panel = |marks| Panel {
+            title: "p".to_owned(),
+            x: Axis::linear("step <n>", 0.0, 10.0),
+            y: Axis::log("loss", 0.01, 1.0),
+            marks,
+        };
+        Figure {
+            title: "t".to_owned(),
+            description: "d".to_owned(),
+            legend: vec!["with".to_owned(), "with\"out".to_owned()],
+            shades: None,
+            columns: 2,
+            panel_size: [100.0, 50.0],
+            panels: vec![panel(vec![line(0, false), line(1, true)]), panel(vec![line(1, true)])],
         }
-        svg.rect("frame", [left, top], [width, height]);
-        svg.text("label", [left + width / 2.0, top + height + 33.0], "middle", &self.x.label);
-        svg.text_upwards("label", [left - 42.0, top + height / 2.0], &self.y.label);
+    }
+
+    #[test]
+    fn a_program_finds_the_axes_the_series_and_their_names() {
+        let svg = figure().to_svg();
+        let axes = r#"data-x="0 10 lin" data-y="0.01 1 log" data-xlabel="step &lt;n&gt;" data-ylabel="loss""#;
+        assert!(svg.contains(&format!(r#"<g class="panel" data-plot="58 84 100 50" {axes}"#)), "{svg}");
+        assert!(svg.contains(r#"<polyline class="line l1 dashed" data-series="1" points="58,134 158,84"/>"#), "{svg}");
+        assert!(svg.contains(r#"<g class="legend" data-series="1" data-name="with&quot;out">"#), "{svg}");
+        assert_eq!(svg.matches("data-series=\"1\"").count(), 3, "{svg}");
+    }
+
+    #[test]
+    fn a_label_that_all_panels_share_is_written_once_a_row_or_column() {
+        let mut figure = figure();
+        let count = |figure: &Figure| figure.to_svg().matches(">loss</text>").count();
+        assert_eq!(count(&figure), 1);
+        figure.panels[0].y.label = "accuracy".to_owned();
+        figure.panels.push(figure.panels[1].clone());
+        assert_eq!(count(&figure), 2, "{}", figure.to_svg());
+    }
+
+    #[test]
+    fn shaded_dots_have_a_scale_whose_ends_are_their_colours() {
+        let dot = |place: f64| ([5.0, 0.1, place], format!("dot {place}"));
+        let mut figure = figure();
+        figure.panels[0].marks = vec![Mark::Shaded { points: vec![dot(0.0), dot(1.0)], radius: 3.0 }];
+        figure.shades = Some(Shades { name: "s".to_owned(), ends: ["low", "high"].map(str::to_owned) });
+        let svg = figure.to_svg();
+        for class in ["class=\"shade c0\"", "class=\"shade c8\"", "class=\"c0\"", "class=\"c8\"", ">low<", ">high<"] {
+            assert!(svg.contains(class), "no {class} in {svg}");
+        }
     }
 }

@@ -13,7 +13,8 @@
 
 use super::axis::Axis;
 use super::bars::rate;
-use super::chart::{Panel, document, finish};
+use super::panel::{Labels, Panel};
+use super::style::{document, finish};
 use super::svg::Svg;
 
 /// A kernel.
@@ -76,7 +77,7 @@ impl Roofline {
         let whole = [LEFT + WIDTH + GAP + legend + GAP, TOP + height + BOTTOM];
         let mut svg = document(&self.title, &self.description, whole);
         svg.text("head", [LEFT, 22.0], "start", &self.title);
-        panel.draw(&mut svg, at, size);
+        panel.draw(&mut svg, at, size, Labels { x: true, y: true });
         let taken = self.roofs(&mut svg, panel.x.range, &place);
 
         let dots: Vec<[f64; 2]> = self.dots.iter().map(|dot| place(dot.at)).collect();

@@ -58,6 +58,37 @@ impl Svg {
         ));
     }
 
+    /// Elements of a series.
+    pub fn series(&mut self, series: usize, draw: impl FnOnce(&mut Self)) {
+        self.raw(&format!(r#"<g data-series="{series}">"#));
+        draw(self);
+        self.raw("</g>");
+    }
+
+    /// A line of a series through points.
+    pub fn polyline(&mut self, class: &str, series: usize, points: impl IntoIterator<Item = [f64; 2]>) {
+        let places: Vec<String> = points.into_iter().map(|[x, y]| format!("{},{}", number(x), number(y))).collect();
+        if !places.is_empty() {
+            let points = places.join(" ");
+            self.raw(&format!(r#"<polyline class="{class}" data-series="{series}" points="{points}"/>"#));
+        }
+    }
+
+    /// Arrows from tail to head, all in one path; the barbs have a third of the length.
+    pub fn arrows(&mut self, class: &str, arrows: impl IntoIterator<Item = [[f64; 2]; 2]>) {
+        let mut d = String::new();
+        for [[x, y], [to_x, to_y]] in arrows {
+            let [dx, dy] = [(to_x - x) / 3.0, (to_y - y) / 3.0];
+            // A barb is the shaft turned by half a right angle and a bit, backwards.
+            let barb = |side: f64| [to_x - 0.9 * dx + side * 0.5 * dy, to_y - 0.9 * dy - side * 0.5 * dx];
+            let points = [[x, y], [to_x, to_y], barb(1.0), [to_x, to_y], barb(-1.0)];
+            for ([x, y], command) in points.into_iter().zip(['M', 'L', 'M', 'L', 'L']) {
+                let _ = write!(d, "{command}{} {}", number(x), number(y)); // writing to a String cannot fail
+            }
+        }
+        self.raw(&format!(r#"<path class="{class}" d="{d}"/>"#));
+    }
+
     /// A line through points, or a closed area.
     pub fn path(&mut self, class: &str, points: impl IntoIterator<Item = [f64; 2]>, closed: bool) {
         let mut d = String::new();

@@ -1,0 +1,47 @@
+//! The languages of the report.
+
+use clap::ValueEnum;
+
+/// A language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Korean.
+    Ko,
+}
+
+impl Language {
+    /// Its tag in HTML and SVG.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ko => "ko",
+        }
+    }
+}
+
+/// Words in every language.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// English.
+    pub en: &'static str,
+    /// Korean.
+    pub ko: &'static str,
+}
+
+/// The same words in each language: names, and what needs no translation.
+pub const fn words(en: &'static str, ko: &'static str) -> Words {
+    Words { en, ko }
+}
+
+impl Words {
+    /// The words in a language.
+    pub fn of(self, language: Language) -> &'static str {
+        match language {
+            Language::En => self.en,
+            Language::Ko => self.ko,
+        }
+    }
+}
