@@ -1,7 +1,7 @@
 //! Section 6.2: what the initial weights do to the activations of five layers, and to their gradients; and why not all zero.
 
 use super::distribution::{Distribution, Sizes, by_layer};
-use super::terms::{ACTIVATION, INITIAL_WEIGHTS, NETWORK, SAMPLES as SAMPLES_WORD, SEED, SHARE};
+use super::terms::{ACTIVATION, INITIAL_WEIGHTS, NETWORK, SEED, SHARE};
 use super::zero_weights::zero_weights;
 use super::{Context, Curves, Description, Extra, Report};
 use crate::figure::{Axis, Figure, Mark, Panel};
@@ -340,7 +340,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         &[
             (NETWORK, &"100-100×5-10"),
             (words("input", "입력"), &context.say(words("standard normal", "표준정규분포"))),
-            (SAMPLES_WORD, &SAMPLES),
+            (words("samples", "표본 수"), &SAMPLES),
             (words("L", "L"), &context.say(words("mean cross-entropy of 10 classes", "클래스 10개의 교차 엔트로피 평균"))),
             (SEED, &context.seed),
         ],

@@ -8,11 +8,11 @@ pub fn cost(name: Name, runs: u64) -> f64 {
     match name {
         Name::OptimizerPaths => 0.01,
         Name::OptimizerComparison => 5.0 * runs,
-        Name::ActivationHistograms => 1.0,
-        Name::InitComparison => 3.5 * runs,
-        Name::BatchNorm => 3.5 * runs,
-        Name::WeightDecay => 7.0 * runs,
-        Name::Dropout => 11.0 * runs,
-        Name::HyperparameterSearch => 14.0,
+        Name::ActivationHistograms => 0.7,
+        Name::InitComparison => 2.5 * runs,
+        Name::BatchNorm => 2.5 * runs,
+        Name::WeightDecay => 4.8 * runs,
+        Name::Dropout => 9.0 * runs,
+        Name::HyperparameterSearch => 12.0,
     }
 }
