@@ -118,7 +118,6 @@ fn each_experiment_leaves_a_figure_its_numbers_and_a_section_of_the_page() {
         assert_eq!(page.matches(&format!("<section id=\"{experiment}\">")).count(), 1, "{experiment}");
         assert!(page.contains(svg.trim_end()), "the page does not show {experiment}");
         assert!(page.contains(&format!("href=\"{experiment}.json\"")), "{experiment}");
-        assert_eq!(markup_fault(svg), None, "{experiment}");
         assert!(both().out.lines().any(|line| line.starts_with(experiment)), "{}", both().out);
     }
     // One file, no network: the only address is the name of SVG itself.

@@ -188,13 +188,15 @@ fn sgd_is_the_last_of_the_six_optimizers_in_every_run() {
 
 #[test]
 #[ignore = "needs MNIST_DIR, and minutes in release"]
-fn with_std_0_01_nothing_is_learnt_and_he_ends_below_xavier() {
+fn with_std_0_01_nothing_is_learnt_and_he_ends_below_xavier_and_xavier_below_that() {
     let Some(chapter) = chapter("init-comparison") else { return };
     let runs = |init, quantity| chapter.runs("init-comparison", init, quantity);
     let small = runs("std0.01", "test_accuracy");
     assert!(all_under(&small, &[0.12]), "test accuracy with std 0.01: {small:?}");
     let (he, xavier) = (runs("he", "last100"), runs("xavier", "last100"));
     assert!(all_under(&he, &xavier), "last loss: He {he:?}, Xavier {xavier:?}");
+    let none = runs("std0.01", "last100");
+    assert!(all_under(&xavier, &none), "last loss: Xavier {xavier:?}, std 0.01 {none:?}");
 }
 
 #[test]

@@ -62,9 +62,11 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         equation: "W ← W − η·∂L/∂W, and its refinements",
         lesson: words(
             "SGD is left behind by the other five. Which of them is first depends on the network and the learning rate; of the \
-             chapter's four, AdaGrad is a little ahead here, and RMSProp at a rate of 0.001 ends lowest. Nesterov and RMSProp (dashed) are added to the chapter's four.",
+             chapter's four, AdaGrad is a little ahead here, and RMSProp at a rate of 0.001 ends lowest. Nesterov and RMSProp \
+             (dashed) are added to the chapter's four.",
             "SGD는 나머지 다섯 기법에 뒤처진다. 그중 어느 것이 가장 앞서는지는 신경망과 학습률에 따라 다르며, 책의 네 기법 가운데서는 \
-             AdaGrad가 조금 앞서고, 학습률 0.001의 RMSProp이 가장 낮은 손실로 끝난다. 네스테로프와 RMSProp(파선)은 책의 네 기법에 더한 것이다.",
+             AdaGrad가 조금 앞서고, 학습률 0.001의 RMSProp이 가장 낮은 손실로 끝난다. 네스테로프와 RMSProp(파선)은 책의 네 \
+             기법에 더한 것이다.",
         ),
         source: "crates/groundup/src/experiments/optimizer_comparison.rs",
     }

@@ -12,15 +12,15 @@ use train::Error;
 const START: [f32; 2] = [-7.0, 2.0];
 const STEPS: usize = 30;
 
-/// Rule and learning rate. The chapter has SGD, Momentum, AdaGrad and Adam; Nesterov's rate is Momentum's, and RMSProp's one
+/// Rule, learning rate, and the colour it also has in the comparison on the digits. The chapter has SGD, Momentum, AdaGrad and Adam; Nesterov's rate is Momentum's, and RMSProp's one
 /// whose first step, ten times the rate along each axis, is AdaGrad's.
-const RULES: [(&str, Rule, f64); 6] = [
-    ("SGD", Rule::SGD, 0.95),
-    ("Momentum", Rule::MOMENTUM, 0.1),
-    ("Nesterov", Rule::NESTEROV, 0.1),
-    ("AdaGrad", Rule::ADAGRAD, 1.5),
-    ("RMSProp", Rule::RMSPROP, 0.15),
-    ("Adam", Rule::ADAM, 0.3),
+const RULES: [(&str, Rule, f64, usize); 6] = [
+    ("SGD", Rule::SGD, 0.95, 0),
+    ("Momentum", Rule::MOMENTUM, 0.1, 1),
+    ("Nesterov", Rule::NESTEROV, 0.1, 4),
+    ("AdaGrad", Rule::ADAGRAD, 1.5, 2),
+    ("RMSProp", Rule::RMSPROP, 0.15, 5),
+    ("Adam", Rule::ADAM, 0.3, 3),
 ];
 
 /// ∂f/∂x and ∂f/∂y.
@@ -61,12 +61,12 @@ fn field() -> Vec<[[f64; 2]; 2]> {
 }
 
 pub fn run(context: &Context<'_>) -> Result<Report, Error> {
-    let paths: Vec<Vec<[f64; 2]>> = RULES.iter().map(|&(_, rule, rate)| path(context, rule, rate)).collect();
+    let paths: Vec<Vec<[f64; 2]>> = RULES.iter().map(|&(_, rule, rate, _)| path(context, rule, rate)).collect();
     let mut results = json!({});
     let head = [OPTIMIZER, LEARNING_RATE, words("last x", "마지막 x"), words("last y", "마지막 y"), words("f", "f")];
     let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
     let mut panels = Vec::new();
-    for (i, (&(name, rule, rate), path)) in RULES.iter().zip(&paths).enumerate() {
+    for (&(name, rule, rate, series), path) in RULES.iter().zip(&paths) {
         let [x, y] = path[STEPS];
         let f = x * x / 20.0 + y * y;
         results[rule.name()] = json!({
@@ -78,8 +78,8 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         let mut marks: Vec<Mark> =
             [0.25, 1.0, 2.5, 5.0, 10.0, 20.0].map(|level| Mark::Guide { points: contour(level) }).into();
         marks.push(Mark::Arrows { arrows: field() });
-        marks.push(Mark::Line { series: i, points: path.clone(), dashed: false });
-        marks.push(Mark::Points { series: i, points: path.clone(), radius: 2.6 });
+        marks.push(Mark::Line { series, points: path.clone(), dashed: false });
+        marks.push(Mark::Points { series, points: path.clone(), radius: 2.6 });
         panels.push(Panel {
             title: format!("{name}, {} {rate}", context.say(LEARNING_RATE)),
             x: Axis::linear("x", -10.0, 10.0),
@@ -129,7 +129,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         &[
             (words("start", "시작점"), &format!("({}, {})", START[0], START[1])),
             (STEPS_WORD, &STEPS),
-            (LEARNING_RATE, &RULES.map(|(name, _, rate)| format!("{name} {rate}")).join(", ")),
+            (LEARNING_RATE, &RULES.map(|(name, _, rate, _)| format!("{name} {rate}")).join(", ")),
         ],
         Curves { results, headline, table, figure },
         Vec::new(),

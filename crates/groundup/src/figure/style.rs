@@ -38,7 +38,7 @@ pub fn shade(place: f64) -> String {
 
 /// About the width of a text of so many pixels' height: a Hangul syllable is twice as wide as a letter.
 pub fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().map(|c| if ('\u{1100}'..='\u{FFDC}').contains(&c) { 0.95 } else { 0.56 } * size).sum()
+    text.chars().map(|c| if ('\u{1100}'..='\u{FFDC}').contains(&c) { 0.95 } else { 0.62 } * size).sum()
 }
 
 /// The head of a document: its size, what a screen reader says, the style, the paper.
