@@ -31,8 +31,16 @@ fn an_interrupted_chapter_leaves_the_finished_experiments_and_status_130() {
             }
             sleep(Duration::from_millis(5));
         }
-        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let sent = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if sent.elapsed() > Duration::from_secs(60) {
+                child.kill().unwrap();
+                panic!("the signal does not end it");
+            }
+            sleep(Duration::from_millis(5));
+        }
         let output = child.wait_with_output().unwrap();
         let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         assert_eq!(output.status.code(), Some(130), "{out}{err}");

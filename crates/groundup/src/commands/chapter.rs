@@ -3,7 +3,7 @@
 use super::{Failure, cores};
 use crate::cli::{Chapter, Name};
 use crate::data;
-use crate::experiments::{self, Context};
+use crate::experiments::{self, Context, Shared};
 use crate::progress::Whole;
 use crate::report::{Folder, Run};
 use clap::ValueEnum;
@@ -48,6 +48,7 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
         seed: options.seed,
         runs: options.runs,
         pool: pool.as_ref(),
+        shared: &Shared::default(),
         progress: &progress,
         language: options.lang,
     };

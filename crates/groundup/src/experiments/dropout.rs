@@ -30,11 +30,8 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     };
     // The ensemble is of the networks that were trained with dropout.
     let exec = context.exec.one_thread();
-    let (mut curves, ensembles) = compare(context, &subject, &VARIANTS, &|variant, trainer| match variant {
-        0 => Ok(None),
-        _ => Ensemble::of(exec, trainer, &context.digits.mnist.test).map(Some),
-    })?;
-    let ensembles: Vec<Ensemble> = ensembles.into_iter().flatten().flatten().collect();
+    let (mut curves, ensembles) =
+        compare(context, &subject, &VARIANTS, &|trainer| Ensemble::of(exec, trainer, &context.digits.mnist.test))?;
     curves.results[VARIANTS[1].key]["ensemble"] = numbers(&ensembles);
     Ok(Description {
         name: "dropout",

@@ -33,8 +33,12 @@ pub struct Subject {
     pub description: Words,
 }
 
-struct Curve {
+/// What a run leaves.
+#[derive(Clone)]
+pub struct Curve {
+    /// Of each step's batch after its update.
     loss: Vec<f64>,
+    /// At the end.
     test_accuracy: f64,
 }
 
@@ -45,14 +49,22 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
     let curves = context.jobs(subject.name, STEPS, &jobs, |&(variant, seed), exec, bar| {
         let mut config = (variants[variant].config)(seed);
         config.architecture.inputs = context.digits.mnist.train.width();
-        let mut trainer = Trainer::new(config, exec, context.digits.mnist.train.clone())?;
-        let mut loss = Vec::with_capacity(STEPS as usize);
-        for _ in 0..STEPS {
-            trainer.step()?;
-            loss.push(trainer.loss_after()?);
-            bar.inc(1);
-        }
-        Ok(Curve { loss, test_accuracy: trainer.accuracy(&context.digits.mnist.test)? })
+        let mut here = 0;
+        let run = || {
+            let mut trainer = Trainer::new(config.clone(), exec, context.digits.mnist.train.clone())?;
+            let mut loss = Vec::with_capacity(STEPS as usize);
+            for _ in 0..STEPS {
+                trainer.step()?;
+                loss.push(trainer.loss_after()?);
+                bar.inc(1);
+                here += 1;
+            }
+            Ok(Curve { loss, test_accuracy: trainer.accuracy(&context.digits.mnist.test)? })
+        };
+        let curve = context.shared.losses.get(&config, |_| true, run)?;
+        // What another experiment has done counts too.
+        bar.inc(STEPS - here);
+        Ok(curve)
     })?;
 
     let mut results = json!({});

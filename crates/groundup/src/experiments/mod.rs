@@ -16,6 +16,7 @@ mod optimizer_comparison;
 mod optimizer_paths;
 mod overfitting;
 mod report;
+mod shared;
 mod terms;
 mod weight_decay;
 mod zero_weights;
@@ -31,6 +32,7 @@ use train::Error;
 pub use cost::cost;
 use report::{Curves, Description};
 pub use report::{Extra, Report};
+pub use shared::Shared;
 
 /// What an experiment may use.
 pub struct Context<'a> {
@@ -44,6 +46,8 @@ pub struct Context<'a> {
     pub runs: u64,
     /// The threads all experiments share; without it, everything is done in turn.
     pub pool: Option<&'a ThreadPool>,
+    /// Runs that experiments have in common.
+    pub shared: &'a Shared,
     /// Of all experiments.
     pub progress: &'a Whole,
     /// Of titles and words in figures and on the page.

@@ -27,7 +27,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         title: words("Weight decay against overfitting", "가중치 감소로 오버피팅 억제하기"),
         epochs: EPOCHS,
     };
-    let (curves, _) = compare(context, &subject, &VARIANTS, &|_, _| Ok(()))?;
+    let (curves, _) = compare(context, &subject, &VARIANTS, &|_| Ok(()))?;
     Ok(Description {
         name: "weight-decay",
         title: words("Weight decay narrows the gap", "가중치 감소는 훈련과 시험의 차이를 줄인다"),
