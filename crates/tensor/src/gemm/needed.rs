@@ -103,24 +103,15 @@ impl Needed {
         if self.lists.len() < tiles * self.stride {
             self.lists.resize(tiles * self.stride, 0);
         }
-        match source {
-            Source::Floats(_) => panic!("zeros are looked for among bytes"),
-            Source::Bytes(bytes) => exec.run(Find { needed: self, bytes, rows, steps, tiles }),
-            Source::BytesTransposed(bytes) => {
-                assert!(rows.len() <= CHUNK, "{} rows of a transposed A", rows.len());
-                exec.run(FindTransposed { needed: self, bytes, rows, steps, tiles });
-            }
-        }
+        let (bytes, transposed) = source.bytes().expect("zeros are looked for among bytes");
+        assert!(!transposed || rows.len() <= CHUNK, "{} rows of a transposed A", rows.len());
+        exec.run(Find { needed: self, bytes, transposed, rows, steps, tiles });
     }
 
     /// What a tile reads whose first row of A is `row`, in a block of these steps.
     pub fn steps(&self, source: Source<'_>, tile: usize, row: usize, steps: &Range<usize>) -> Steps {
         let list = self.lists[tile * self.stride..][..self.stride].as_ptr();
-        let (bytes, transposed) = match source {
-            Source::Floats(_) => panic!("zeros are looked for among bytes"),
-            Source::Bytes(bytes) => (bytes, false),
-            Source::BytesTransposed(bytes) => (bytes, true),
-        };
+        let (bytes, transposed) = source.bytes().expect("zeros are looked for among bytes");
         // Where the rows of bytes, and the bytes in them, begin.
         let [first, column] = if transposed { [steps.start, row] } else { [row, steps.start] };
         let (data, width, indices) = bytes.parts();
@@ -136,10 +127,19 @@ fn append<I: Isa>(isa: I, bits: u16, from: usize, list: &mut [u32], count: &mut 
     *count += isa.list_bits(bits, from as u32, entries);
 }
 
-/// Rows of A are rows of bytes.
+/// Which of up to sixty-four bytes are not zero, one bit each.
+#[inline(always)]
+fn nonzero<I: Isa>(isa: I, bytes: &[u8]) -> u64 {
+    let mut chunk = [0; CHUNK];
+    chunk[..bytes.len()].copy_from_slice(bytes);
+    isa.nonzero_bytes(&chunk)
+}
+
+/// Finds the lists of some tiles.
 struct Find<'a> {
     needed: &'a mut Needed,
     bytes: ByteRows<'a>,
+    transposed: bool,
     rows: Range<usize>,
     steps: Range<usize>,
     tiles: usize,
@@ -149,76 +149,74 @@ impl Op for Find<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { needed, bytes, rows, steps, tiles } = self;
-        let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
-        for tile in 0..tiles {
-            let mut images = [&[] as &[u8]; MOST_ROWS];
-            let of_tile = from_row(tile)..from_row(tile + 1);
-            let images = &mut images[..of_tile.len()];
-            for (image, r) in images.iter_mut().zip(of_tile) {
-                *image = &bytes.row(r)[steps.clone()];
-            }
-            let (mut count, list) = (0, &mut needed.lists[tile * needed.stride..][..needed.stride]);
-            for from in (0..steps.len()).step_by(CHUNK) {
-                let len = CHUNK.min(steps.len() - from);
-                let mut any = [0; CHUNK];
-                for image in &*images {
-                    if let Some(image) = image[from..].first_chunk::<CHUNK>() {
-                        any.iter_mut().zip(image).for_each(|(any, byte)| *any |= byte);
-                    } else {
-                        any.iter_mut().zip(&image[from..]).for_each(|(any, byte)| *any |= byte);
-                    }
-                }
-                let bits = isa.nonzero_bytes(&any);
-                for part in 0..len.div_ceil(LANES) {
-                    append(isa, (bits >> (LANES * part)) as u16, from + LANES * part, list, &mut count);
-                }
-            }
-            needed.counts.push(count);
+    fn run<I: Isa>(mut self, isa: I) {
+        if self.transposed {
+            self.look_at_columns(isa);
+        }
+        for tile in 0..self.tiles {
+            let [from, to] = [tile, tile + 1].map(|tile| self.rows.len() * tile / self.tiles);
+            let count =
+                if self.transposed { self.columns(isa, tile, from..to) } else { self.rows(isa, tile, from..to) };
+            self.needed.counts.push(count);
         }
     }
 }
 
-/// Columns of A are rows of bytes.
-struct FindTransposed<'a> {
-    needed: &'a mut Needed,
-    bytes: ByteRows<'a>,
-    rows: Range<usize>,
-    steps: Range<usize>,
-    tiles: usize,
-}
-
-impl Op for FindTransposed<'_> {
-    type Output = ();
-
+impl Find<'_> {
+    /// Rows of A are rows of bytes: lists the steps of a tile of some of them. Returns how many.
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { needed, bytes, rows, steps, tiles } = self;
-        let len = rows.len();
+    fn rows<I: Isa>(&mut self, isa: I, tile: usize, rows: Range<usize>) -> usize {
+        let Self { needed, bytes, steps, .. } = self;
+        let mut images = [&[] as &[u8]; MOST_ROWS];
+        let images = &mut images[..rows.len()];
+        for (image, r) in images.iter_mut().zip(rows) {
+            *image = &bytes.row(self.rows.start + r)[steps.clone()];
+        }
+        let (mut count, list) = (0, &mut needed.lists[tile * needed.stride..][..needed.stride]);
+        for from in (0..steps.len()).step_by(CHUNK) {
+            let len = CHUNK.min(steps.len() - from);
+            let mut any = [0; CHUNK];
+            for image in &*images {
+                if let Some(image) = image[from..].first_chunk::<CHUNK>() {
+                    any.iter_mut().zip(image).for_each(|(any, byte)| *any |= byte);
+                } else {
+                    any.iter_mut().zip(&image[from..]).for_each(|(any, byte)| *any |= byte);
+                }
+            }
+            let bits = isa.nonzero_bytes(&any);
+            for part in 0..len.div_ceil(LANES) {
+                append(isa, (bits >> (LANES * part)) as u16, from + LANES * part, list, &mut count);
+            }
+        }
+        count
+    }
+
+    /// Columns of A are rows of bytes: notes which rows of A are not zero at each step.
+    #[inline(always)]
+    fn look_at_columns<I: Isa>(&mut self, isa: I) {
+        let Self { needed, bytes, rows, steps, .. } = self;
         needed.rows.clear();
         for p in steps.clone() {
-            // What is read beyond the rows is not looked at below. A copy of just them would have to be waited for.
+            // What is read beyond the rows is not looked at later. A copy of just them would have to be waited for.
             let bits = match bytes.from(p, rows.start).first_chunk() {
                 Some(chunk) => isa.nonzero_bytes(chunk),
-                None => {
-                    let mut chunk = [0; CHUNK];
-                    chunk[..len].copy_from_slice(&bytes.row(p)[rows.clone()]);
-                    isa.nonzero_bytes(&chunk)
-                }
+                None => nonzero(isa, &bytes.row(p)[rows.clone()]),
             };
             needed.rows.push(bits);
         }
         needed.rows.resize(steps.len().next_multiple_of(LANES), 0);
-        for tile in 0..tiles {
-            let [from, to] = [tile, tile + 1].map(|tile| len * tile / tiles);
-            let mine = (u64::MAX >> (64 - (to - from))) << from;
-            let (mut count, list) = (0, &mut needed.lists[tile * needed.stride..][..needed.stride]);
-            for (i, rows) in needed.rows.as_chunks().0.iter().enumerate() {
-                append(isa, isa.any_bits(rows, mine), LANES * i, list, &mut count);
-            }
-            needed.counts.push(count);
+    }
+
+    /// Lists the steps of a tile of some rows, once they are noted. Returns how many.
+    #[inline(always)]
+    fn columns<I: Isa>(&mut self, isa: I, tile: usize, rows: Range<usize>) -> usize {
+        let Needed { lists, stride, rows: noted, .. } = &mut *self.needed;
+        let mine = (u64::MAX >> (64 - rows.len())) << rows.start;
+        let (mut count, list) = (0, &mut lists[tile * *stride..][..*stride]);
+        for (i, noted) in noted.as_chunks().0.iter().enumerate() {
+            append(isa, isa.any_bits(noted, mine), LANES * i, list, &mut count);
         }
+        count
     }
 }
 
@@ -230,11 +228,7 @@ const PAYS: f64 = 0.55;
 
 /// Whether so many zeros are to be expected that leaving them out pays: as far as some of the images tell.
 pub(super) fn pays(exec: Exec, source: Source<'_>) -> bool {
-    let (bytes, transposed) = match source {
-        Source::Floats(_) => return false,
-        Source::Bytes(bytes) => (bytes, false),
-        Source::BytesTransposed(bytes) => (bytes, true),
-    };
+    let Some((bytes, transposed)) = source.bytes() else { return false };
     let [needed, all] = exec.run(Guess { bytes, transposed });
     needed as f64 <= PAYS * all as f64
 }
@@ -259,9 +253,7 @@ impl Op for Guess<'_> {
                 let mut any = 0;
                 for r in three..three + 3 {
                     let row = &self.bytes.row(r)[from..width.min(from + CHUNK)];
-                    let mut chunk = [0; CHUNK];
-                    chunk[..row.len()].copy_from_slice(row);
-                    let bits = isa.nonzero_bytes(&chunk);
+                    let bits = nonzero(isa, row);
                     if self.transposed {
                         needed += ((bits | bits >> 1 | bits >> 2) & THIRDS).count_ones() as usize;
                         all += row.len().div_ceil(3);

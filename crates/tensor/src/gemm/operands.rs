@@ -28,6 +28,15 @@ impl Source<'_> {
         }
     }
 
+    /// The rows of bytes, and whether A is their transpose; `None` if A is floats.
+    pub fn bytes(&self) -> Option<(ByteRows<'_>, bool)> {
+        match *self {
+            Self::Floats(_) => None,
+            Self::Bytes(bytes) => Some((bytes, false)),
+            Self::BytesTransposed(bytes) => Some((bytes, true)),
+        }
+    }
+
     /// The strides of A, of a piece of it if it comes from bytes.
     pub fn strides(&self) -> [usize; 2] {
         match self {
