@@ -1,7 +1,7 @@
 //! Section 6.2: what the initial weights do to the activations of five layers, and to their gradients; and why not all zero.
 
 use super::distribution::{Distribution, Sizes, by_layer};
-use super::terms::{ACTIVATION, INITIAL_WEIGHTS, NETWORK, SEED, SHARE};
+use super::terms::{INITIAL_WEIGHTS, NETWORK, SEED, SHARE};
 use super::zero_weights::zero_weights;
 use super::{Context, Curves, Description, Extra, Report};
 use crate::figure::{Axis, Figure, Mark, Panel};
@@ -123,7 +123,7 @@ fn figure(
         words("over 0.9 (5th)", "0.9 초과의 비율(5층)"),
         words("dead units (5th)", "죽은 뉴런(5층)"),
     ];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
     for &(init, layers) in cases {
         let last = &layers[DEPTH - 1].activation;
@@ -135,15 +135,8 @@ fn figure(
             format!("{:.1} %", 100.0 * last.over),
             format!("{:.0} %", 100.0 * last.dead),
         ]);
-        for (depth, layer) in layers.iter().enumerate() {
-            let [low, high] = layer.activation.range;
-            panels.push(Panel {
-                title: format!("{}: {}", context.say(init), context.layer(depth + 1)),
-                x: Axis::linear(context.say(ACTIVATION), low, high),
-                y: Axis::linear(context.say(SHARE), 0.0, 0.2),
-                marks: vec![Mark::Bars { series: 0, heights: layer.activation.histogram.clone() }],
-            });
-        }
+        let panel = |(depth, layer): (usize, &Layer)| layer.activation.panel(context, context.say(init), depth, 0);
+        panels.extend(layers.iter().enumerate().map(panel));
     }
     let figure = Figure {
         title: format!(
@@ -168,7 +161,7 @@ fn gradient_figure(context: &Context<'_>, cases: &[Vec<Layer>]) -> Extra {
         words("std of the gradient, layers 1 to 5", "기울기의 표준편차, 1~5층"),
         words("layer 1 / layer 5", "1층 / 5층"),
     ];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
     for ((_, activation, _, init), layers) in CASES.into_iter().zip(cases) {
         let title = format!("{}, {}", name(activation), context.say(init));

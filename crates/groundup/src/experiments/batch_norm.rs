@@ -2,8 +2,8 @@
 
 use super::distribution::{Distribution, by_layer};
 use super::terms::{
-    ACCURACY, ACTIVATION, BATCH, DATA, INITIAL_WEIGHTS, LEARNING_RATE, NETWORK, OPTIMIZER, SAMPLES as SAMPLES_WORD,
-    SEEDS, SHARE, STEP, STEPS as STEPS_WORD,
+    ACCURACY, BATCH, DATA, INITIAL_WEIGHTS, LEARNING_RATE, NETWORK, OPTIMIZER, SAMPLES as SAMPLES_WORD, SEEDS, STEP,
+    STEPS as STEPS_WORD,
 };
 use super::{Context, Curves, Description, Extra, Report};
 use crate::figure::{Axis, Figure, Mark, Panel};
@@ -65,19 +65,12 @@ fn activations(context: &Context<'_>, samples: &Dataset, norm: bool) -> Result<V
 fn distribution_figure(context: &Context<'_>, [plain, norm]: [&[Distribution]; 2]) -> Extra {
     let names = [WITHOUT, WITH].map(|words| context.say(words));
     let head = [words("", ""), words("std of the activations, layers 1 to 5", "활성화값의 표준편차, 1~5층")];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
     for (series, (name, layers)) in [(1, (names[0], plain)), (0, (names[1], norm))] {
         let stds = layers.iter().map(|layer| format!("{:.1e}", layer.std)).collect::<Vec<_>>();
         table.push(vec![name.to_owned(), stds.join("  ")]);
-        for (depth, layer) in layers.iter().enumerate() {
-            panels.push(Panel {
-                title: format!("{name}: {}", context.layer(depth + 1)),
-                x: Axis::linear(context.say(ACTIVATION), RANGE[0], RANGE[1]),
-                y: Axis::linear(context.say(SHARE), 0.0, 0.2),
-                marks: vec![Mark::Bars { series, heights: layer.histogram.clone() }],
-            });
-        }
+        panels.extend(layers.iter().enumerate().map(|(depth, layer)| layer.panel(context, name, depth, series)));
     }
     let title = words("Activations before the first step", "첫 갱신 전의 활성화값 분포");
     let figure = Figure {
@@ -139,7 +132,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         words("without: step 50", "미사용: 50번"),
         words("last", "마지막"),
     ];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
     let mut wins = 0;
     for i in 0..SCALES {
@@ -171,15 +164,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         for norm in [0, 1] {
             let spread = spread(&of(norm).iter().map(Vec::as_slice).collect::<Vec<_>>());
             let x = |point: usize| (point as u64 * EVERY) as f64;
-            marks.push(Mark::Band {
-                series: norm,
-                points: spread.iter().enumerate().map(|(p, &[_, low, high])| [x(p), low, high]).collect(),
-            });
-            marks.push(Mark::Line {
-                series: norm,
-                points: spread.iter().enumerate().map(|(p, &[mean, ..])| [x(p), mean]).collect(),
-                dashed: norm == 1,
-            });
+            marks.extend(Mark::spread(norm, &spread, x, norm == 1));
         }
         panels.push(Panel {
             title: format!("W std {key}"),
@@ -203,7 +188,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
                 "배치 정규화를 쓰면 거의 모든 초깃값에서 학습하고, 쓰지 않으면 몇몇에서만 학습한다.",
             ))
             .to_owned(),
-        legend: [WITH, WITHOUT].map(|words| context.say(words).to_owned()).into(),
+        legend: context.list([WITH, WITHOUT]),
         shades: None,
         columns: 4,
         panel_size: [180.0, 120.0],

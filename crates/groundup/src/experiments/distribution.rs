@@ -1,8 +1,10 @@
 //! The distribution of a layer's values: a histogram and a few shares.
 
-use serde_json::{Value, json};
-
+use super::Context;
+use super::terms::{ACTIVATION, SHARE};
+use crate::figure::{Axis, Mark, Panel};
 use crate::statistics::significant;
+use serde_json::{Value, json};
 
 /// Bars of a histogram.
 pub const BINS: usize = 30;
@@ -58,6 +60,16 @@ impl Distribution {
             over: share(over),
             zero: share(zero),
             dead: (0..columns).filter(silent).count() as f64 / columns as f64,
+        }
+    }
+
+    /// The histogram, cut off at a share of 0.2, of layer `depth` (counted from 0) of `network`.
+    pub fn panel(&self, context: &Context<'_>, network: &str, depth: usize, series: usize) -> Panel {
+        Panel {
+            title: format!("{network}: {}", context.layer(depth + 1)),
+            x: Axis::linear(context.say(ACTIVATION), self.range[0], self.range[1]),
+            y: Axis::linear(context.say(SHARE), 0.0, 0.2),
+            marks: vec![Mark::Bars { series, heights: self.histogram.clone() }],
         }
     }
 }

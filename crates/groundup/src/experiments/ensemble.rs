@@ -84,8 +84,7 @@ pub fn figure(context: &Context<'_>, runs: &[Ensemble]) -> Extra {
         words("all units, scaled by 1 − ratio", "모든 뉴런, 출력에 (1 − 비율)을 곱함"),
     ]
     .map(|words| context.say(words));
-    let head = [words("N", "N"), TEST_ACCURACY].map(|words| context.say(words).to_owned());
-    let mut table = vec![head.to_vec()];
+    let mut table = vec![context.list([words("N", "N"), TEST_ACCURACY])];
     for (i, size) in SIZES.iter().enumerate() {
         let at: Vec<f64> = runs.iter().map(|run| run.averaged[i]).collect();
         table.push(vec![size.to_string(), plus_minus(&at, 4)]);

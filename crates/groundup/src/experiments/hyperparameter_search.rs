@@ -35,7 +35,7 @@ fn narrowing(context: &Context<'_>, found: &Found) -> Extra {
         LEARNING_RATE,
         WEIGHT_DECAY,
     ];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let greatest = found.trials.iter().map(Trial::score).fold(f64::MIN_POSITIVE, f64::max);
     let [x, y] = found.ranges[0].map(|range| range.bounds());
     let mut panels = Vec::new();
@@ -117,7 +117,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     let ranking: Vec<_> = found.ranking().into_iter().filter(|trial| trial.round == 0).collect();
     let best: Vec<_> = ranking.iter().take(BEST).collect();
     let head = [words("trial", "시도"), words("learning rate, weight decay", "학습률, 가중치 감소")];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
     for (rank, trial) in best.iter().enumerate() {
         // The chapter's line, in two cells.
@@ -147,9 +147,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
                 "에폭에 따른 검증 정확도와 훈련 정확도. 상위 시도의 학습률은 서로 가깝다.",
             ))
             .to_owned(),
-        legend: [words("validation images", "검증 데이터"), words("training images", "훈련 데이터")]
-            .map(|words| context.say(words).to_owned())
-            .into(),
+        legend: context.list([words("validation images", "검증 데이터"), words("training images", "훈련 데이터")]),
         shades: None,
         columns: 5,
         panel_size: [150.0, 100.0],

@@ -75,7 +75,7 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
         words("last 100", "마지막 100번"),
         TEST_ACCURACY,
     ];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut marks = Vec::new();
     let mut lines = Vec::new();
     let mut headline = Vec::new();
@@ -108,15 +108,9 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
             smoothed.iter().map(|curve| curve.iter().map(|point| point[1]).collect()).collect();
         let spread = spread(&heights.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let at = |point: usize| smoothed[0][point][0];
-        marks.push(Mark::Band {
-            series: i,
-            points: spread.iter().enumerate().map(|(p, &[_, low, high])| [at(p), low, high]).collect(),
-        });
-        lines.push(Mark::Line {
-            series: i,
-            points: spread.iter().enumerate().map(|(p, &[mean, ..])| [at(p), mean]).collect(),
-            dashed: variant.dashed,
-        });
+        let [band, line] = Mark::spread(i, &spread, at, variant.dashed);
+        marks.push(band);
+        lines.push(line);
     }
     let lowest = lines.iter().map(lowest_point).fold(1.0, f64::min);
     marks.extend(lines);

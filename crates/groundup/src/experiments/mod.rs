@@ -60,6 +60,11 @@ impl Context<'_> {
         words.of(self.language)
     }
 
+    /// A list of words in the language of the report.
+    pub fn list<const N: usize>(&self, list: [Words; N]) -> Vec<String> {
+        list.map(|words| self.say(words).to_owned()).into()
+    }
+
     /// What a layer is called, counted from 1.
     pub fn layer(&self, number: usize) -> String {
         match self.language {
@@ -70,17 +75,12 @@ impl Context<'_> {
 
     /// What the digits are called.
     pub fn data(&self) -> &'static str {
-        match self.digits.name {
-            "synthetic digits" => self.say(words("synthetic digits", "합성 숫자")),
-            "other digits" => self.say(words("other digits", "다른 숫자")),
-            name => name,
-        }
+        digits_said(self.digits.name, self.language)
     }
 
     /// The seeds of the runs, as they are written.
     pub fn seeds_said(&self) -> String {
-        let (first, last) = (self.seed, self.seed + self.runs - 1);
-        if first == last { first.to_string() } else { format!("{first}–{last}") }
+        seeds_said(self.seed, self.runs)
     }
 
     /// The seeds of the runs.
@@ -122,6 +122,21 @@ impl Context<'_> {
             None => work(),
         }
     }
+}
+
+/// What digits of this name are called.
+pub fn digits_said(name: &'static str, language: Language) -> &'static str {
+    match name {
+        "synthetic digits" => words("synthetic digits", "합성 숫자").of(language),
+        "other digits" => words("other digits", "다른 숫자").of(language),
+        name => name,
+    }
+}
+
+/// The seeds of so many runs, as they are written: "1", "1–3".
+pub fn seeds_said(first: u64, runs: u64) -> String {
+    let last = first + runs - 1;
+    if first == last { first.to_string() } else { format!("{first}–{last}") }
 }
 
 /// Runs an experiment.

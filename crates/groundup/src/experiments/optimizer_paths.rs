@@ -64,7 +64,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     let paths: Vec<Vec<[f64; 2]>> = RULES.iter().map(|&(_, rule, rate, _)| path(context, rule, rate)).collect();
     let mut results = json!({});
     let head = [OPTIMIZER, LEARNING_RATE, words("last x", "마지막 x"), words("last y", "마지막 y"), words("f", "f")];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
     for (&(name, rule, rate, series), path) in RULES.iter().zip(&paths) {
         let [x, y] = path[STEPS];

@@ -88,7 +88,7 @@ pub fn compare<T: Send>(
         words("on the test images", "시험 정확도"),
         words("gap", "차이"),
     ];
-    let mut table = vec![head.map(|words| context.say(words).to_owned()).to_vec()];
+    let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
     let mut headline = Vec::new();
     for (variant, curves) in variants.iter().zip(curves.chunks(context.runs as usize)) {
@@ -110,15 +110,7 @@ pub fn compare<T: Send>(
         let mut marks = Vec::new();
         for set in [0, 1] {
             let spread = spread(&curves.iter().map(|curve| curve[set].as_slice()).collect::<Vec<_>>());
-            marks.push(Mark::Band {
-                series: set,
-                points: spread.iter().enumerate().map(|(e, &[_, low, high])| [e as f64, low, high]).collect(),
-            });
-            marks.push(Mark::Line {
-                series: set,
-                points: spread.iter().enumerate().map(|(e, &[mean, ..])| [e as f64, mean]).collect(),
-                dashed: set == 1,
-            });
+            marks.extend(Mark::spread(set, &spread, |epoch| epoch as f64, set == 1));
         }
         panels.push(Panel {
             title: context.say(variant.name).to_owned(),
@@ -135,9 +127,7 @@ pub fn compare<T: Send>(
                 "에폭에 따른 훈련 정확도와 시험 정확도를 나란히 그렸다. 띠는 여러 번 실행한 값의 최소와 최대이다.",
             ))
             .to_owned(),
-        legend: [words("training images", "훈련 데이터"), words("test images", "시험 데이터")]
-            .map(|words| context.say(words).to_owned())
-            .into(),
+        legend: context.list([words("training images", "훈련 데이터"), words("test images", "시험 데이터")]),
         shades: None,
         columns: 2,
         panel_size: [370.0, 260.0],

@@ -65,6 +65,13 @@ pub enum Mark {
 }
 
 impl Mark {
+    /// The band and the line of a spread over runs: (mean, least, greatest) at each `x(i)`.
+    pub fn spread(series: usize, spread: &[[f64; 3]], x: impl Fn(usize) -> f64, dashed: bool) -> [Self; 2] {
+        let band = spread.iter().enumerate().map(|(i, &[_, low, high])| [x(i), low, high]).collect();
+        let line = spread.iter().enumerate().map(|(i, &[mean, ..])| [x(i), mean]).collect();
+        [Self::Band { series, points: band }, Self::Line { series, points: line, dashed }]
+    }
+
     /// The series of the mark, and whether a legend shows it dashed and as an area. A guide has none.
     pub(super) fn series(&self) -> Option<Swatch> {
         let (series, dashed, area) = match self {

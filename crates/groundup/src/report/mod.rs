@@ -5,7 +5,8 @@ mod words;
 
 pub use folder::Folder;
 
-use crate::experiments::Report;
+use crate::cli::Chapter;
+use crate::experiments::{Report, digits_said, seeds_said};
 use crate::figure::escape;
 use crate::language::{Language, Words};
 use std::fmt::Write;
@@ -40,13 +41,14 @@ impl Run {
             "synthetic digits" => write!(command, " --data synthetic"),
             _ => write!(command, " --data DIR"),
         };
-        if self.runs != 3 {
+        let default = Chapter::default();
+        if self.runs != default.runs {
             let _ = write!(command, " --runs {}", self.runs);
         }
-        if self.seed != 1 {
+        if self.seed != default.seed {
             let _ = write!(command, " --seed {}", self.seed);
         }
-        if self.language != Language::default() {
+        if self.language != default.lang {
             let _ = write!(command, " --lang {}", self.language.tag());
         }
         command
@@ -81,15 +83,13 @@ pub fn page(reports: &[&Report], run: &Run) -> String {
 }
 
 fn head(html: &mut String, run: &Run) {
-    let last = run.seed + run.runs - 1;
-    let seeds = if run.runs == 1 { run.seed.to_string() } else { format!("{}–{last}", run.seed) };
     let _ =
         writeln!(html, "<header>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>", run.say(words::TITLE), run.say(words::BOOK));
     html.push_str("<dl class=\"facts\">\n");
     let facts = [
-        (words::DATA, words::data(run.data, run.language).to_owned()),
+        (words::DATA, digits_said(run.data, run.language).to_owned()),
         (words::RUNS, run.runs.to_string()),
-        (words::SEEDS, seeds),
+        (words::SEEDS, seeds_said(run.seed, run.runs)),
     ];
     for (name, value) in facts {
         let _ = writeln!(html, "<div><dt>{}</dt><dd>{}</dd></div>", run.say(name), escape(&value));

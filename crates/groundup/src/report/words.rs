@@ -56,15 +56,6 @@ pub const SCRIPT: [(&str, Words); 8] = [
     ("none", words("every series is hidden", "모든 계열이 숨겨져 있습니다")),
 ];
 
-/// The digits' name.
-pub fn data(name: &str, language: Language) -> &str {
-    match (name, language) {
-        ("synthetic digits", Language::Ko) => "합성 숫자 이미지",
-        ("other digits", Language::Ko) => "다른 숫자 이미지",
-        _ => name,
-    }
-}
-
 /// "Section 6.1", "6.1절".
 pub fn section(number: &str, language: Language) -> String {
     match language {
