@@ -138,6 +138,7 @@ const SMALL_BLOCKS: Blocking = Blocking {
     near_c: 4096,
     pack_above: 0,
     pack_rows: 0,
+    pack_rows_listed: 0,
     pack_alone: 0,
     per_thread: 1,
     to_wake: 0,

@@ -522,26 +522,29 @@ fn the_variable_forces_an_isa_and_never_falls_back() {
     assert!(!select(Some("portable"), "sse9"), "the test in the child can fail");
 }
 
-/// The three operations on bits and bytes.
+/// The operations on bits and bytes.
 struct BitOps {
     bytes: [u8; 64],
     words: [u64; LANES],
     mask: u64,
+    numbers: [u32; LANES],
 }
 
 impl Op for BitOps {
-    type Output = (u64, u16, Vec<u32>);
+    type Output = (u64, u16, Vec<u32>, u16);
 
     fn run<I: Isa>(self, isa: I) -> Self::Output {
         let any = isa.any_bits(&self.words, self.mask);
         let mut list = [u32::MAX; LANES];
         let count = isa.list_bits(any, 1000, &mut list);
-        (isa.nonzero_bytes(&self.bytes), any, list[..count].to_vec())
+        let (numbers, ones) = (isa.load_u(&self.numbers), isa.splat_u(1));
+        let either = isa.lt(isa.splat(0.0), isa.to_float(isa.or(isa.and(numbers, ones), isa.shr::<31>(numbers))));
+        (isa.nonzero_bytes(&self.bytes), any, list[..count].to_vec(), isa.bits(either))
     }
 }
 
 #[test]
-fn bytes_that_are_not_zero_words_with_a_bit_in_common_and_lists_of_bits_are_those_of_plain_loops() {
+fn bytes_that_are_not_zero_words_with_a_bit_in_common_lists_of_bits_and_bits_of_truths_are_those_of_plain_loops() {
     let mut rng = Rng::new(5);
     for round in 0..20_000 {
         let density = [0.0, 0.05, 0.5, 0.95, 1.0][round % 5];
@@ -552,9 +555,11 @@ fn bytes_that_are_not_zero_words_with_a_bit_in_common_and_lists_of_bits_are_thos
         let common: Vec<usize> = (0..LANES).filter(|&i| words[i] & mask != 0).collect();
         let bits: u16 = common.iter().map(|i| 1 << i).sum();
         let list: Vec<u32> = common.iter().map(|&i| 1000 + i as u32).collect();
+        let numbers = std::array::from_fn(|_| any_bits(&mut rng));
+        let either: u16 = (0..LANES).filter(|&i| numbers[i] % 2 == 1 || numbers[i] >> 31 == 1).map(|i| 1 << i).sum();
         for isa in AnyIsa::available() {
-            let got = isa.run(BitOps { bytes, words, mask });
-            assert_eq!(got, (nonzero, bits, list.clone()), "{} {bytes:?} {words:?} {mask:#x}", isa.name());
+            let got = isa.run(BitOps { bytes, words, mask, numbers });
+            assert_eq!(got, (nonzero, bits, list.clone(), either), "{} {bytes:?} {words:?} {mask:#x}", isa.name());
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Products with bytes leave out steps whose bytes are zero. No bit may change: not where a left-out product would not have been 0, not where a
-//! chain could have been at −0, and not at the ends of lists.
+//! Products leave out steps of k at which all rows of a tile are zero, whether A is bytes or floats. No bit may change: not where a left-out
+//! product would not have been 0, not where a chain could have been at −0, and not at the ends of lists.
 
-use tensor::gemm::{consume_bytes, multiply_bytes};
+use tensor::gemm::{Blocking, consume_bytes, multiply_bytes};
 use tensor::isa::AnyIsa;
 use tensor::vec::ByteRows;
 use tensor::{Epilogue, Exec, Gemm, Tensor, View};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
 
-/// The product of the floats, on which no step is left out.
+/// The product of the floats, on which no step is left out: A is turned, and only a row-major A is looked at.
 fn every_step(a: View<'_, f32, 2>, b: View<'_, f32, 2>) -> Vec<f32> {
     let mut c = Tensor::zeros([a.rows(), b.cols()]);
     let best = AnyIsa::available().last().expect("portable is always there");
-    Gemm::new(a, b, c.view_mut()).run(Exec::with_isa(best, 1)).expect("the shapes go together");
+    let turned = Tensor::from_fn([a.cols(), a.rows()], |[p, i]| a[[i, p]]);
+    Gemm::new(turned.view().t(), b, c.view_mut()).run(Exec::with_isa(best, 1)).expect("the shapes go together");
     c.as_slice().to_vec()
 }
 
@@ -53,6 +54,29 @@ fn transposed(isa: AnyIsa, x: &Images, b: View<'_, f32, 2>) -> Vec<f32> {
     c
 }
 
+/// A·B with A as floats, on an ISA, with B as it lies or turned, in blocks of a plain call or small ones.
+fn of_floats(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>, small: bool, turned: bool) -> Vec<f32> {
+    let mut c = Tensor::from_fn([a.rows(), b.cols()], |_| f32::NAN);
+    let blocks = Blocking { kc: 24, nc: 64, pack_above: 0, pack_rows: 0, pack_rows_listed: 0, ..Blocking::default() };
+    let blocking = if small { blocks } else { Blocking::default() };
+    let lies = Tensor::from_fn([b.cols(), b.rows()], |[j, p]| b[[p, j]]);
+    let b = if turned { lies.view().t() } else { b };
+    Gemm::new(a, b, c.view_mut()).run_with(Exec::with_isa(isa, 1), &blocking).expect("the shapes go together");
+    c.as_slice().to_vec()
+}
+
+/// A product of floats against the one of which no step is left out, bit for bit, on every ISA, in every way it is computed.
+fn check_floats(name: &str, a: View<'_, f32, 2>, b: &[f32], n: usize) {
+    let b = View::new(&b[..a.cols() * n], [a.cols(), n]).expect("fits");
+    let want = every_step(a, b);
+    for isa in AnyIsa::available() {
+        for (small, turned) in [(false, false), (false, true), (true, false), (true, true)] {
+            let name = format!("{name}, {n} columns on {}, small blocks {small}, turned {turned}", isa.name());
+            assert_bits(&name, &of_floats(isa, a, b, small, turned), &want);
+        }
+    }
+}
+
 /// Both products against those of the floats, bit for bit, on every ISA.
 fn check(name: &str, x: &Images, b: &[f32], n: usize) {
     let floats = x.floats();
@@ -63,6 +87,8 @@ fn check(name: &str, x: &Images, b: &[f32], n: usize) {
     for isa in AnyIsa::available() {
         let name = |what: &str| format!("{name}: {what} of {rows}x{width} by {n} columns on {}", isa.name());
         assert_bits(&name("X·B"), &product(isa, x, forward), &want[0]);
+        assert_bits(&name("X·B of floats"), &of_floats(isa, floats.view(), forward, false, false), &want[0]);
+        assert_bits(&name("X·B of floats in blocks"), &of_floats(isa, floats.view(), forward, true, true), &want[0]);
         assert_bits(&name("Xᵀ·B"), &transposed(isa, x, backward), &want[1]);
     }
 }
@@ -152,6 +178,133 @@ fn more_steps_than_a_list_holds_are_all_done() {
         for isa in AnyIsa::available() {
             let view = View::new(&b, [5000, n]).expect("fits");
             assert_bits(&format!("{n} columns on {}", isa.name()), &product(isa, &x, view), &want);
+        }
+    }
+}
+
+/// Floats as a ReLU leaves them: some rows of `a`, and zeros where not `lit`.
+fn relu(rng: &mut Rng, [rows, width]: [usize; 2], lit: impl Fn(usize, usize) -> bool) -> Tensor<f32, 2> {
+    Tensor::from_fn([rows, width], |[r, j]| if lit(r, j) { rng.f32_in(0.1, 1.0) } else { 0.0 })
+}
+
+#[test]
+fn elements_at_the_edge_of_what_cannot_underflow_give_the_same_bits() {
+    let mut rng = Rng::new(5);
+    let (a, b) = (2.0_f32.powi(-59), 2.0_f32.powi(-44));
+    let (below_a, below_b) = (f32::from_bits(a.to_bits() - 1), f32::from_bits(b.to_bits() - 1));
+    let small = [[f32::from_bits(1), 1.0], [1.0, f32::from_bits(1)], [1e-30, 1e-30]];
+    // The least of one with what is far too small beside it.
+    let beside = [[2.0_f32.powi(-108), b], [a, 2.0_f32.powi(-94)]];
+    for sizes in [[a, b], [below_a, b], [a, below_b]].into_iter().chain(small).chain(beside) {
+        let x = Tensor::from_fn([48, 80], |[r, j]| match (r * 7 + j * 3) % 5 {
+            0 => sizes[0] * [1.0, -1.0][rng.usize_in(0..2)],
+            1 if r % 4 == 0 => -0.0,
+            _ => 0.0,
+        });
+        for n in [48, 100] {
+            let b: Vec<f32> = (0..80 * n).map(|_| sizes[1] * [1.0, -1.0][rng.usize_in(0..2)]).collect();
+            check_floats(&format!("sizes {sizes:?}"), x.view(), &b, n);
+        }
+    }
+}
+
+#[test]
+fn one_small_element_of_a_row_keeps_the_zeros_of_the_rows_it_shares_a_tile_with() {
+    // The product of steps 0 and 1 rounds to −0, and step 2 is 0·1.
+    for row in [0, 1, 17, 39] {
+        for step in [0, 30, 77] {
+            let x = Tensor::from_fn([40, 80], |[r, j]| if r == row && j == step { f32::from_bits(1) } else { 0.0 });
+            let b: Vec<f32> = (0..80 * 64).map(|at| if at / 64 == step { -2.0_f32.powi(-44) } else { 1.0 }).collect();
+            let want = every_step(x.view(), View::new(&b, [80, 64]).expect("fits"));
+            assert!(want.iter().all(|c| c.to_bits() == 0), "all steps give +0");
+            check_floats(&format!("row {row}, step {step}"), x.view(), &b, 64);
+        }
+    }
+}
+
+#[test]
+fn a_block_of_b_that_could_underflow_keeps_the_zeros_of_the_blocks_after_it() {
+    // With blocks of 24 steps the last of the first leaves −0, and the zeros of the others make it +0.
+    let x = Tensor::from_fn([40, 96], |[_, j]| if j == 23 { 2.0_f32.powi(-50) } else { 0.0 });
+    let b: Vec<f32> = (0..96 * 64).map(|at| if at / 64 == 23 { -2.0_f32.powi(-101) } else { 1.0 }).collect();
+    let first = Tensor::from_fn([40, 1], |_| 2.0_f32.powi(-50));
+    let alone = every_step(first.view(), View::new(&b[23 * 64..24 * 64], [1, 64]).expect("fits"));
+    assert!(alone.iter().all(|c| c.to_bits() == 1 << 31), "that step alone gives −0: {alone:?}");
+    check_floats("−0 from an earlier block", x.view(), &b, 64);
+}
+
+#[test]
+fn infinities_and_no_numbers_beside_zeros_are_still_multiplied_where_a_is_floats() {
+    let mut rng = Rng::new(6);
+    let x = relu(&mut rng, [40, 70], |r, j| (r / 3 + j) % 3 == 0);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for n in [48, 100] {
+            for at in [0, 1, n - 1, 17 * n, 40 * n - 1, 70 * n - 1] {
+                let mut b = rng.vec_f32(70 * n);
+                b[at] = bad;
+                let c = every_step(x.view(), View::new(&b, [70, n]).expect("fits"));
+                let spoilt = c.chunks(n).filter(|row| !row[at % n].is_finite()).count();
+                assert_eq!(spoilt, 40, "{bad} at {at} of {n} columns: the test would show nothing");
+                check_floats(&format!("{bad} at {at}"), x.view(), &b, n);
+            }
+        }
+        for at in [0, 35, 40 * 70 - 1] {
+            let mut x = x.clone();
+            x.as_mut_slice()[at] = bad;
+            check_floats(&format!("{bad} in A at {at}"), x.view(), &rng.vec_f32(70 * 100), 100);
+        }
+    }
+}
+
+#[test]
+fn lists_of_floats_are_done_to_their_ends_with_every_epilogue() {
+    let mut rng = Rng::new(7);
+    type Lit = fn(usize, usize, usize) -> bool;
+    let lit: [(&str, Lit); 5] = [
+        ("none", |_, _, _| false),
+        ("the first", |_, j, _| j == 0),
+        ("the last", |_, j, width| j + 1 == width),
+        ("one row", |r, _, _| r == 33),
+        ("half", |r, j, _| (r / 5 * 31 + j * 17) % 64 < 32),
+    ];
+    for (name, lit) in lit {
+        for width in [15, 16, 17, 48, 63, 64, 65, 130] {
+            for n in [48, 49, 56, 57, 100, 104, 105, 130] {
+                let x = relu(&mut rng, [34 + width % 30, width], |r, j| lit(r, j, width));
+                check_floats(name, x.view(), &rng.vec_f32(width * n), n);
+            }
+        }
+    }
+    let (x, b) = (relu(&mut rng, [50, 90], |r, j| (r / 5 * 31 + j * 17) % 64 < 32), rng.vec_f32(90 * 100));
+    let (bias, gate) = (rng.vec_f32(100), Tensor::from_fn([50, 100], |_| rng.f32_in(-1.0, 1.0)));
+    let turned = Tensor::from_fn([90, 50], |[p, i]| x[[i, p]]);
+    let b = View::new(&b, [90, 100]).expect("fits");
+    for epilogue in [Epilogue::Bias(&bias), Epilogue::BiasRelu(&bias), Epilogue::Gate(gate.view())] {
+        for beta in [0.0, -2.0] {
+            for isa in AnyIsa::available() {
+                let run = |a: View<'_, f32, 2>| {
+                    let mut c = Tensor::from_fn([50, 100], |[i, j]| (i * 3 + j) as f32 / 100.0 - 1.0);
+                    let exec = Exec::with_isa(isa, 1);
+                    Gemm::new(a, b, c.view_mut()).beta(beta).epilogue(epilogue).run(exec).expect("they go together");
+                    c.as_slice().to_vec()
+                };
+                assert_bits(&format!("{epilogue:?} β {beta} {}", isa.name()), &run(x.view()), &run(turned.view().t()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chain_that_starts_at_minus_zero_becomes_plus_zero_at_the_first_zero() {
+    let x = Tensor::from_fn([40, 70], |[r, j]| if r == 5 && j == 60 { 1.0 } else { 0.0 });
+    let b = vec![1.0; 70 * 64];
+    let b = View::new(&b, [70, 64]).expect("fits");
+    for (beta, before) in [(1.0, -0.0), (-2.0, 0.0)] {
+        for isa in AnyIsa::available() {
+            let mut c = Tensor::from_fn([40, 64], |_| before);
+            Gemm::new(x.view(), b, c.view_mut()).beta(beta).run(Exec::with_isa(isa, 1)).expect("they go together");
+            let minus = c.as_slice().iter().filter(|c| c.is_sign_negative()).count();
+            assert_eq!(minus, 0, "β {beta}, C {before:?} on {}", isa.name());
         }
     }
 }

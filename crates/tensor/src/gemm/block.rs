@@ -14,13 +14,14 @@
 //! are over. (For a row-major A one would have to transpose it first, which costs as much as it saves.)
 
 use super::HALF_LANES;
+use super::allowed::{Allowed, least_of_b};
 use super::microkernel::{Finish, Tile};
-use super::needed::Needed;
+use super::needed::{Needed, Steps};
 use super::operands::Operands;
 use super::pack::{self, Pack, PackPanel, PackRows, PackTiles};
 use super::pieces::Ask;
 use super::plan::Plan;
-use super::table::{Kernel, Row};
+use super::table::{Kernel, Row, Tiles};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
@@ -83,6 +84,9 @@ impl Op for Turn<'_> {
 /// Tiles of rows that are packed together: 8 of 6 rows are three cache lines of each step of k.
 const GROUP: usize = 8;
 
+/// Most rows of A that are looked at for zeros before tall tiles read them: eight tiles of six. 512 steps of them are 98 KB, which are still near then.
+const LOOKED_AT: usize = 48;
+
 /// One block of B: some columns, some steps of k.
 pub(super) struct Block<'a> {
     pub operands: &'a Operands<'a>,
@@ -95,6 +99,8 @@ pub(super) struct Block<'a> {
     pub first: bool,
     /// Whether the chain ends here (with the epilogue).
     pub last: bool,
+    /// Whether steps may be left out, as far as B goes: of all blocks of these columns up to this one.
+    pub allowed: bool,
 }
 
 impl Block<'_> {
@@ -108,7 +114,7 @@ impl Block<'_> {
     pub fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
         let halves = self.columns.len().div_ceil(HALF_LANES);
         let (vectors, odd) = (halves / 2, halves % 2);
-        let most = if self.operands.skips { self.row.max_halves_skipping() } else { self.row.max_halves() };
+        let most = self.row.max_halves(self.operands.tiles);
         let count = halves.div_ceil(most).max(vectors.div_ceil((most / 2).max(1)));
         // None at all in a block of turned columns alone.
         let (width, wider) = (vectors / count.max(1), vectors % count.max(1));
@@ -118,16 +124,16 @@ impl Block<'_> {
         })
     }
 
-    /// Packs one of the panels.
-    pub fn pack(&self, exec: Exec, panel: usize) {
-        let (Some(Packed(to)), Some((from, halves))) = (self.packed, self.panels().nth(panel)) else { return };
+    /// Packs one of the panels. Returns whether it allows to leave out steps, if any are to be.
+    pub fn pack(&self, exec: Exec, panel: usize) -> bool {
+        let (Some(Packed(to)), Some((from, halves))) = (self.packed, self.panels().nth(panel)) else { return true };
         let [row_stride, column_stride] = self.operands.b_strides;
         let k = self.steps.len();
         let columns = (HALF_LANES * halves).min(self.columns.len() - from);
         // SAFETY: the panel is inside the k×n of B, which its view was checked to reach; panels before it take
         // `from · k` floats of the buffer, which `band` sized for all of them; each panel has one packer.
-        let op = unsafe {
-            Pack::new(PackPanel {
+        unsafe {
+            let panel = PackPanel {
                 b: self
                     .operands
                     .b
@@ -137,9 +143,29 @@ impl Block<'_> {
                 k,
                 columns,
                 to: to.add(from * k),
-            })
+                least: least_of_b(self.operands.source),
+            };
+            if self.operands.tiles == Tiles::Full {
+                exec.run(Pack::<false>::new(panel))
+            } else {
+                exec.run(Pack::<true>::new(panel))
+            }
+        }
+    }
+
+    /// Whether the block of B, which is not packed yet, allows to leave out steps.
+    pub fn look(&self, exec: Exec) -> bool {
+        let Operands { b, b_strides: [row, column], source, .. } = *self.operands;
+        let at = b.wrapping_add(self.steps.start * row + self.columns.start * column);
+        let [k, n] = [self.steps.len(), self.columns.len()];
+        // Which way round it lies does not matter.
+        let (shape, stride) = match (row, column) {
+            (_, 1) => ([k, n], row),
+            (1, _) => ([n, k], column),
+            _ => return false,
         };
-        exec.run(op);
+        // SAFETY: the block is inside the k×n of B, which its view was checked to reach.
+        exec.run(unsafe { Allowed::new(at, shape, stride, least_of_b(source)) })
     }
 
     /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads it in
@@ -148,13 +174,28 @@ impl Block<'_> {
         if rows.is_empty() || self.columns.is_empty() {
             return;
         }
+        if self.operands.tiles == Tiles::Tall && rows.len() > LOOKED_AT {
+            let chunks = rows.len().div_ceil(LOOKED_AT);
+            for chunk in (0..chunks).map(|chunk| share(rows.len(), 1, chunk, chunks)) {
+                self.multiply(exec, rows.start + chunk.start..rows.start + chunk.end, copies, ask);
+            }
+            return;
+        }
         // Tiles that leave out steps are of one height in all panels, so that they have one list.
         let mut lists = Needed::default();
-        let mut most = usize::MAX;
-        if self.operands.skips {
+        let (kind, mut most) = (self.operands.tiles, usize::MAX);
+        let skips = kind != Tiles::Full;
+        if skips {
             lists = NEEDED.take();
-            most = self.panels().map(|(_, halves)| self.row.max_rows_skipping(halves)).min().unwrap_or(1);
-            lists.find(exec, self.operands.source, rows.clone(), self.steps.clone(), rows.len().div_ceil(most));
+            most = self.panels().map(|(_, halves)| self.row.max_rows(kind, halves)).min().unwrap_or(1);
+            lists.find(
+                exec,
+                self.operands.source,
+                self.allowed,
+                rows.clone(),
+                self.steps.clone(),
+                rows.len().div_ceil(most),
+            );
         }
         let mut packed_rows = if self.plan.packs_a { PACKED_ROWS.take() } else { AlignedBuf::default() };
         // Panels of one width at a time, so that each width has its own best height.
@@ -164,25 +205,26 @@ impl Block<'_> {
             while panels.next_if(|panel| panel.1 == halves).is_some() {
                 count += 1;
             }
-            let tallest = self.row.max_rows(halves).min(most);
+            let tallest = self.row.max_rows(kind, halves).min(most);
             let tiles = rows.len().div_ceil(tallest);
             let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
-            let steps = |lists: &Needed, tile: usize| {
-                let skips = self.operands.skips;
-                skips.then(|| lists.steps(self.operands.source, tile, from_row(tile), &self.steps))
-            };
-            let panel = |panel: usize| self.panel(from + panel * HALF_LANES * halves, halves, false);
-            if self.plan.panels_first {
-                for mut panel in (0..count).map(panel) {
+            let panel = |panel: usize, copies| self.panel(from + panel * HALF_LANES * halves, halves, copies);
+            if self.plan.panels_first || (count == 1 && !copies && !self.plan.packs_a) {
+                for mut panel in (0..count).map(|at| panel(at, false)) {
+                    let mut at = rows.start;
                     for tile in 0..tiles {
-                        panel.tile.needed = steps(&lists, tile);
-                        self.tile(&panel, from_row(tile)..from_row(tile + 1));
+                        let rows = at..from_row(tile + 1);
+                        at = rows.end;
+                        let needed = skips.then(|| lists.steps(self.operands.source, tile, rows.start, &self.steps));
+                        panel.multiply(rows, needed, ask);
                     }
                 }
                 continue;
             }
+            let mut at = rows.start;
             for tile in 0..tiles {
-                let rows = from_row(tile)..from_row(tile + 1);
+                let rows = at..from_row(tile + 1);
+                at = rows.end;
                 let copies = copies && tile == 0;
                 let group = tile / GROUP * GROUP;
                 if self.plan.packs_a && tile == group {
@@ -193,28 +235,22 @@ impl Block<'_> {
                     }
                     self.pack_rows(exec, &mut starts[..=count], &mut packed_rows);
                 }
-                for panel in 0..count {
-                    let mut panel = self.panel(from + panel * HALF_LANES * halves, halves, copies);
-                    panel.tile.needed = steps(&lists, tile);
-                    if let Some(ask) = ask.filter(|_| !copies) {
-                        panel.tile.ask = match panel.tile.needed {
-                            Some(steps) => ask.take_needed(steps.count),
-                            None => ask.take(self.steps.len()),
-                        };
-                    }
+                let needed = skips.then(|| lists.steps(self.operands.source, tile, rows.start, &self.steps));
+                for mut panel in (0..count).map(|at| panel(at, copies)) {
                     if self.plan.packs_a {
                         let a = packed_rows.as_ptr().wrapping_add((rows.start - from_row(group)) * self.steps.len());
                         // Row 0 of C stands for row 0 of A; the packed ones begin with the tile's first.
-                        panel.tile = Tile { a: a.wrapping_sub(rows.start), a_row: 1, a_step: rows.len(), ..panel.tile };
+                        panel.a = a.wrapping_sub(rows.start);
+                        panel.tile = Tile { a_row: 1, a_step: rows.len(), ..panel.tile };
                     }
-                    self.tile(&panel, rows.clone());
+                    panel.multiply(rows.clone(), needed, ask.filter(|_| !copies));
                 }
             }
         }
         if self.plan.packs_a {
             PACKED_ROWS.set(packed_rows);
         }
-        if self.operands.skips {
+        if skips {
             NEEDED.set(lists);
         }
     }
@@ -260,7 +296,7 @@ impl Block<'_> {
                 c_row: TURNED_COLUMNS,
                 beta: 0.0,
                 finish: Finish::Store,
-                skips: false,
+                tiles: Tiles::Full,
                 ..*o
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
@@ -299,7 +335,7 @@ impl Block<'_> {
             c_row: o.c_row,
             tail: columns - before,
             prefetch: self.packed.is_some(),
-            far: k * HALF_LANES * halves * size_of::<f32>() > self.plan.near,
+            far: o.tiles != Tiles::Wide && k * HALF_LANES * halves * size_of::<f32>() > self.plan.near,
             beta: if self.first { o.beta } else { 1.0 },
             finish: if self.last { o.finish } else { Finish::Store },
             with: o.with.wrapping_add(j),
@@ -321,30 +357,40 @@ impl Block<'_> {
                 Tile { b: o.b.wrapping_add(start), whole, copy, ..tile }
             }
         };
-        Panel { tile, kernels: self.row.kernels[halves - 1] }
-    }
-
-    /// One tile: some rows of A, no more than the panel's tallest kernel has, times the panel.
-    fn tile(&self, panel: &Panel, rows: Range<usize>) {
-        let t = panel.tile;
-        // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B and C were
-        // checked to reach. `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread
-        // has these rows and columns of C. The kernels are those of an ISA whose token the caller holds, so the
-        // CPU has its instructions.
-        unsafe {
-            let tile = Tile {
-                a: t.a.wrapping_add(rows.start * t.a_row),
-                c: t.c.wrapping_add(rows.start * t.c_row),
-                with: t.with.wrapping_add(rows.start * t.with_row),
-                ..t
-            };
-            panel.kernels[rows.len() - 1](&tile);
-        }
+        Panel { kernels: self.row.heights(o.tiles, halves), a: tile.a, c: tile.c, with: tile.with, tile }
     }
 }
 
 /// A panel of B, ready for the tiles that read it.
 struct Panel {
-    tile: Tile,
     kernels: &'static [Kernel],
+    /// What the tile reads that was multiplied last.
+    tile: Tile,
+    /// A, C and what the epilogue reads of row 0.
+    a: *const f32,
+    c: *mut f32,
+    with: *const f32,
+}
+
+impl Panel {
+    /// One tile: some rows of A, no more than the tallest kernel has, times the panel. All steps of k, or those `needed`. It asks for addresses
+    /// that are to be read soon.
+    fn multiply(&mut self, rows: Range<usize>, needed: Option<Steps>, ask: Option<&Ask>) {
+        let t = &mut self.tile;
+        // Changed where it is: a copy of it took as long as ten steps.
+        t.a = self.a.wrapping_add(rows.start * t.a_row);
+        t.c = self.c.wrapping_add(rows.start * t.c_row);
+        t.with = self.with.wrapping_add(rows.start * t.with_row);
+        t.ask = match (ask, &needed) {
+            (None, _) => std::ptr::null(),
+            (Some(ask), None) => ask.take(t.k),
+            (Some(ask), Some(steps)) => ask.take_needed(steps.count),
+        };
+        t.needed = needed;
+        // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B and C were
+        // checked to reach. `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread
+        // has these rows and columns of C. The kernels are those of an ISA whose token the caller holds, so the
+        // CPU has its instructions.
+        unsafe { self.kernels[rows.len() - 1](t) }
+    }
 }

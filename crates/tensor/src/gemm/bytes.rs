@@ -1,6 +1,7 @@
 //! A product whose A is a mini-batch of bytes: images, most of whose pixels are black.
 
 use super::driver;
+use super::needed;
 use super::operands::Source;
 use super::plan::{self, Blocking, Product};
 use super::{Epilogue, check};
@@ -31,8 +32,15 @@ pub fn multiply_bytes(
     if m == 0 || n == 0 {
         return Ok(());
     }
-    let product =
-        Product { shape: [m, k, n], a_strides: source.strides(), bytes: true, b_strides: b.strides(), storing: false };
+    let skips = needed::skips(exec, source, n);
+    let product = Product {
+        shape: [m, k, n],
+        a_strides: source.strides(),
+        bytes: true,
+        skips,
+        b_strides: b.strides(),
+        storing: false,
+    };
     plan::execute(exec, &product, &Blocking::default(), |plan| {
         driver::run(exec, plan, source, b, 0.0, c, epilogue);
     });

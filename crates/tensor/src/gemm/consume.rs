@@ -13,6 +13,7 @@
 //! Each element is the same chain over k, so the bits are those of the stored product.
 
 use super::driver;
+use super::needed;
 use super::operands::Source;
 use super::pieces::Piece;
 use super::plan::{self, Blocking, Product};
@@ -126,7 +127,9 @@ fn consume_source<const S: usize>(
         }
     };
     let bytes = !matches!(a, Source::Floats(_));
-    let product = Product { shape: [m, k, n], a_strides: a.strides(), bytes, b_strides: b.strides(), storing: true };
+    let skips = bytes && needed::skips(exec, a, n);
+    let product =
+        Product { shape: [m, k, n], a_strides: a.strides(), bytes, skips, b_strides: b.strides(), storing: true };
     // All of k is one block.
     let blocking = Blocking::default();
     let blocking =

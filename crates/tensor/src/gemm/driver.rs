@@ -22,20 +22,19 @@
 //! there is no thin leftover tile.
 
 use super::Epilogue;
-use super::HALF_LANES;
 use super::block::{Block, Packed};
 use super::microkernel::Finish;
-use super::needed;
 use super::operands::{Operands, Source};
 use super::pieces::{Consumer, pieces};
 use super::plan::{Plan, Split};
-use super::table;
+use super::table::{self, Tiles};
 use crate::array::{AlignedBuf, View, ViewMut};
 use crate::exec::Exec;
 use crate::isa::LANES;
 use crate::team::{chunk, parallel, share};
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 thread_local! {
     /// This thread's buffer for packed B, grown to the largest block it has met. It is taken out while in use: a
@@ -62,22 +61,13 @@ pub(super) fn run(
         Epilogue::Gate(gate) => (Finish::Gate, gate.data().as_ptr(), gate.strides()[0]),
     };
     let (c_row, c) = (c.strides()[0], c.data_mut().as_mut_ptr());
-    split(exec, plan, &Operands { c, c_row, beta, finish, with, with_row, ..operands(exec, plan, a, b) }, None);
+    split(exec, plan, &Operands { c, c_row, beta, finish, with, with_row, ..Operands::new(plan, a, b) }, None);
 }
 
 /// Runs a product A·B whose shapes were checked, with m, n > 0, and hands it over; k is one block.
 pub(super) fn consume(exec: Exec, plan: &Plan, a: Source<'_>, b: View<'_, f32, 2>, consumer: Consumer<'_>) {
     assert!(plan.shape[1] <= plan.kc, "a piece is handed over when its chains are at their ends");
-    split(exec, plan, &operands(exec, plan, a, b), Some(consumer));
-}
-
-/// Fewest rows of a product whose zeros are looked for: B is looked through for each.
-const SKIPPING_ROWS: usize = 32;
-
-fn operands<'a>(exec: Exec, plan: &Plan, a: Source<'a>, b: View<'_, f32, 2>) -> Operands<'a> {
-    let [m, ..] = plan.shape;
-    let skips = m >= SKIPPING_ROWS && plan.kc <= needed::LONGEST && needed::pays(exec, a) && needed::allowed(exec, b);
-    Operands { skips, ..Operands::new(a, b) }
+    split(exec, plan, &Operands::new(plan, a, b), Some(consumer));
 }
 
 fn split(exec: Exec, plan: &Plan, operands: &Operands<'_>, consumer: Option<Consumer<'_>>) {
@@ -125,34 +115,43 @@ fn band(
         packed: plan.pack.then_some(buffer),
         first: steps.start == 0,
         last: steps.end == k,
+        allowed: true,
         steps,
     };
     // The turned columns are the last. There are none where B is packed, so one block holds all others.
-    let turned = if operands.skips { 0 } else { plan.turned };
+    let turned = plan.turned;
     let straight = columns.start..(n - turned).clamp(columns.start, columns.end);
     let unit = if turned > 0 { LANES } else { 1 };
     let turned = block(straight.end..columns.end, 0..k);
     let blocks = straight.len().div_ceil(plan.nc).max(1);
-    let copies = plan.copies && !operands.skips;
     for jc in 0..blocks {
         let within = share(straight.len(), LANES, jc, blocks);
         let columns = straight.start + within.start..straight.start + within.end;
-        let mut pc = 0;
+        let (mut pc, mut allowed) = (0, true);
         loop {
-            let block = block(columns.clone(), pc..k.min(pc + plan.kc));
+            let mut block = block(columns.clone(), pc..k.min(pc + plan.kc));
             if plan.pack {
                 assert!(
-                    columns.len().next_multiple_of(HALF_LANES) * block.steps.len() <= packed.len(),
+                    columns.len().next_multiple_of(LANES) * block.steps.len() <= packed.len(),
                     "a block fits its buffer"
                 );
-                if !copies {
-                    parallel(threads, block.panels().count(), &|panel| block.pack(exec, panel));
-                }
             }
+            if plan.pack && !plan.copies {
+                let fits = AtomicBool::new(true);
+                parallel(threads, block.panels().count(), &|panel| {
+                    if !block.pack(exec, panel) {
+                        fits.store(false, Ordering::Relaxed);
+                    }
+                });
+                allowed &= fits.into_inner();
+            } else if operands.tiles != Tiles::Full {
+                allowed &= block.look(exec);
+            }
+            block.allowed = allowed;
             parallel(threads, chunks, &|at| {
                 let within = chunk(rows.len(), unit, at, threads, chunks);
                 let chunk = rows.start + within.start..rows.start + within.end;
-                let copies = copies && chunk.start == rows.start;
+                let copies = plan.copies && chunk.start == rows.start;
                 pieces(exec, &block, &turned, chunk, copies, consumer);
             });
             pc = block.steps.end;

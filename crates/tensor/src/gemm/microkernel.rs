@@ -39,19 +39,19 @@
 //!    that loop is compiled without. A third loop also writes what it reads: the packed panel for the tiles after it.
 //!    A fourth also asks, every 16 steps, for an address it is given: bytes of A that are converted after this tile.
 //! 8. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
-//! 9. *Steps left out.* Where A is bytes, most of them black, the loop over k is another one: `byte_steps.rs`.
+//! 9. *Steps left out.* Where A is zeros for a good part the loop over k is another one: `listed.rs`.
 //!
 //! Tried and dropped (share of the time of a product, AVX-512): tiles of 28 rows by one vector, −9 to −14 % against 20 (the
 //! compiler walks down the rows by additions); the last panel in whole vectors, −2 to −10 %; 9×48 as the widest tile, ±1 %; 14×32, −2 to
 //! −3 %.
 
 use super::HALF_LANES;
-use super::byte_steps::byte_steps;
+use super::listed::listed_steps;
 use super::needed::Steps;
 use crate::isa::{Isa, LANES};
 
 /// How many rows of B ahead a row is asked for that comes from L2: some 100 cycles.
-pub(super) const STEPS_AHEAD: usize = 8;
+const STEPS_AHEAD: usize = 8;
 
 /// The same for a row that comes from beyond L2, and is copied.
 const COPIED_AHEAD: usize = 10;
@@ -94,7 +94,7 @@ pub(super) struct Tile {
     pub copy: *mut f32,
     /// Addresses to ask for while k runs, or null: one for each [`ASK_EVERY`] steps, as many as fit.
     pub ask: *const *const f32,
-    /// The steps of k to do, with A as bytes; `None`: all, with A as floats.
+    /// The steps of k to do, and where A is found; `None`: all, with A as floats.
     pub needed: Option<Steps>,
     /// Whether this panel of B is too large for L1, and has to be asked for ahead.
     pub far: bool,
@@ -119,7 +119,7 @@ pub(super) struct Row<I: Isa, const NV: usize> {
 
 /// Lanes of a row.
 const fn width<const NV: usize, const HALF: bool>() -> usize {
-    NV * LANES + if HALF { HALF_LANES } else { 0 }
+    LANES * (NV + HALF as usize)
 }
 
 /// Reads a row whole.
@@ -317,20 +317,47 @@ unsafe fn all_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
 ///
 /// # Safety
 /// With `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤ tail ≤ 8`:
-/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k; or `needed` has a list of steps p < k with room for sixteen entries more
-///   behind it, numbers that the bytes' rows begin at, and bytes, for MR rows of them;
+/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
 /// - `with` is readable at `i·with_row + j` for i < MR, j < cols unless `finish` is `Store`;
-/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses, or with `needed` for one each
-///   [`ASK_EACH`](super::byte_steps::ASK_EACH) steps of it, the last ones too;
-/// - `copy` is null, or writable for k rows of all lanes of the tile, which overlap nothing else here.
+/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses;
+/// - `copy` is null, or writable for k rows of whole vectors for all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
 pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
-    debug_assert!((1..=if HALF { HALF_LANES } else { LANES }).contains(&t.tail) && t.whole <= t.k);
-    let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
-    let mut acc = [zero; MR];
     // SAFETY: every address is one of those the caller promises, for the ranges written above.
+    unsafe {
+        let mut acc = start::<I, MR, NV, HALF>(isa, t);
+        all_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+        finish::<I, MR, NV, HALF>(isa, t, &mut acc);
+    }
+}
+
+/// The same, of which only the steps of k in [`Tile::needed`] are done. A function of its own: where both loops were in one, the compiler spent
+/// other registers on the one over all steps, which took a fifth longer.
+///
+/// # Safety
+/// As [`tile`], but for A, which is readable where `needed` says, for its steps and MR rows, and `ask`, which is null or readable for one
+/// address each [`ASK_EACH`](super::listed::ASK_EACH) steps, the last ones too.
+#[inline(always)]
+pub(super) unsafe fn listed_tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
+    // SAFETY: as for `tile`.
+    unsafe {
+        let mut acc = start::<I, MR, NV, HALF>(isa, t);
+        listed_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+        finish::<I, MR, NV, HALF>(isa, t, &mut acc);
+    }
+}
+
+/// The accumulators before the first step: β·C.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn start<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) -> [Row<I, NV>; MR] {
+    debug_assert!((1..=if HALF { HALF_LANES } else { LANES }).contains(&t.tail) && t.whole <= t.k);
+    let mut acc = [Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) }; MR];
+    // SAFETY: as promised.
     unsafe {
         if t.prefetch {
             for i in 0..MR {
@@ -345,20 +372,26 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
                 acc[i].half = isa.half_mul(half_beta, c.half);
             }
         }
+    }
+    acc
+}
 
-        if let Some(steps) = t.needed {
-            if t.far {
-                byte_steps::<I, MR, NV, HALF, STEPS_AHEAD>(isa, t, &mut acc, steps);
-            } else {
-                byte_steps::<I, MR, NV, HALF, 0>(isa, t, &mut acc, steps);
-            }
-        } else {
-            all_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
-        }
-
+/// Stores the accumulators after the last step, through the epilogue.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
+    isa: I,
+    t: &Tile,
+    acc: &mut [Row<I, NV>; MR],
+) {
+    let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
+    // SAFETY: as promised.
+    unsafe {
         if matches!(t.finish, Finish::Bias | Finish::BiasRelu) {
             let bias = load_part::<I, NV, HALF>(isa, t.with, t.tail);
-            for row in &mut acc {
+            for row in &mut *acc {
                 row.full = std::array::from_fn(|j| isa.add(row.full[j], bias.full[j]));
                 row.half = isa.half_add(row.half, bias.half);
                 if t.finish == Finish::BiasRelu {

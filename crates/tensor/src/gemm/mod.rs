@@ -11,8 +11,9 @@
 //! | `table.rs` | which tiles each ISA has, one row an ISA |
 //! | `pack.rs` | copying B into panels the tile reads with unit stride, and the rows of a transposed A |
 //! | `bytes.rs` | a product whose A is rows of bytes |
-//! | `needed.rs` | which steps of k such a product needs: where all bytes of a tile's rows are 0 it does none |
-//! | `byte_steps.rs` | the register tile's loop over those steps |
+//! | `needed.rs` | which steps of k a tile needs: where all its rows of A are 0 it does none |
+//! | `allowed.rs` | when that changes no bit |
+//! | `listed.rs` | the register tile's loop over those steps |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
@@ -33,12 +34,13 @@
 //! (they split m and n, never k). α is rounded into A once. The error of an element is at most (k + 3)·2⁻²⁴ times
 //! the same sum over absolute values.
 
+mod allowed;
 mod block;
-mod byte_steps;
 mod bytes;
 mod consume;
 mod driver;
 pub mod ladder;
+mod listed;
 mod microkernel;
 mod needed;
 mod operands;
@@ -53,7 +55,7 @@ pub use consume::{consume, consume_bytes, consume_pays};
 use operands::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
-pub use table::tile_names;
+pub use table::{Tiles, tile_names};
 
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
 use crate::exec::Exec;
@@ -174,7 +176,9 @@ impl<'a> Gemm<'a> {
             Gemm { c: c.reborrow(), a: self.a, b: self.b, ..self }.run_with(exec, blocking)?;
             return self.c.copy_from(c.view());
         }
-        let product = self.product();
+        // Where C is read a chain may start at −0, which the first zero of A makes +0.
+        let skips = self.beta == 0.0 && needed::skips(exec, Source::Floats(self.a), n);
+        let product = Product { skips, ..self.product() };
         let Gemm { a, b, beta, c, epilogue, .. } = self;
         plan::execute(exec, &product, blocking, |plan| {
             driver::run(exec, plan, Source::Floats(a), b, beta, c, epilogue);
@@ -182,7 +186,7 @@ impl<'a> Gemm<'a> {
         Ok(())
     }
 
-    /// The route this product takes when the other threads of its pool are asleep or awake ([`Workers::now`]): for people, tests and
+    /// The route this product takes, with every step of k done, when the other threads of its pool are asleep or awake ([`Workers::now`]): for people, tests and
     /// benches to look at.
     pub fn plan(&self, exec: Exec, workers: Workers, blocking: &Blocking) -> Plan {
         Plan::new(exec, workers, &self.product(), blocking)
@@ -191,7 +195,14 @@ impl<'a> Gemm<'a> {
     fn product(&self) -> Product {
         let ([m, k], n) = (self.a.shape(), self.b.cols());
         let storing = self.beta == 0.0 && matches!(self.epilogue, Epilogue::None);
-        Product { shape: [m, k, n], a_strides: self.a.strides(), bytes: false, b_strides: self.b.strides(), storing }
+        Product {
+            shape: [m, k, n],
+            a_strides: self.a.strides(),
+            bytes: false,
+            skips: false,
+            b_strides: self.b.strides(),
+            storing,
+        }
     }
 
     fn check(&self) -> Result<(), ShapeError> {

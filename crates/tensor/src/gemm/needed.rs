@@ -1,57 +1,62 @@
-//! Zeros that are not multiplied: the steps of k that a tile of rows of bytes needs.
+//! Zeros that are not multiplied: the steps of k that a tile of rows of A needs.
 //!
 //! ```text
 //! plain:  for p in 0..k:                                c[i][j] = fma(a[i][p], b[p][j], c[i][j])    for the tile's rows i
 //! here:   for p in 0..k where a[i][p] ≠ 0 for some i:   the same
 //!
-//!         steps of k ─▶                                 a tile of six images: four of five pixels are black, and six
-//!  rows   · · · 3 9 · · · · 7 1 · ·                     digits share half of theirs. 44 steps of 100 are needed.
+//!         steps of k ─▶                                 a tile of three images: four of five pixels are black, and three
+//!  rows   · · · 3 9 · · · · 7 1 · ·                     digits share half of theirs. 35 steps of 100 are needed.
 //!  of A   · · · · 8 4 · · · 2 · · ·
 //!         └─────┘     └─────┘   └─┘  not needed
 //! ```
 //!
-//! Four of five pixels of MNIST are 0, and the first layer's two products are half of the arithmetic of a training step of the chapter's network.
-//! How many steps a tile needs, of 12,000 training images: (`Y = X·W`: some images at once; `dW = Xᵀ·dY`: some pixels side by side)
+//! Four of five pixels of MNIST are 0, and so is half of what leaves a ReLU, and of the gradient that goes back through one. How many steps a
+//! tile needs, by its rows: `Y = X·W`, some samples at once, and `dW = Xᵀ·dY`, some pixels side by side, of 12,000 training images; and X and dY of
+//! the hidden layers of the chapter's networks between step 100 and 1000, least and most:
 //!
-//! | rows | 1 | 2 | 3 | 4 | 6 | 8 | 14 |
-//! |---|---|---|---|---|---|---|---|
-//! | Y = X·W | 19 % | 29 % | 35 % | 39 % | 44 % | 47 % | 52 % |
-//! | dW = Xᵀ·dY | 19 % | 22 % | 26 % | 28 % | 34 % | 40 % | 61 % |
+//! | rows | 1 | 2 | 3 | 4 | 6 | 8 |
+//! |---|---|---|---|---|---|---|
+//! | images, Y = X·W | 19 % | 29 % | 35 % | 39 % | 44 % | 47 % |
+//! | images of one class | 19 % | 26 % | 29 % | 32 % | 35 % | |
+//! | images, dW = Xᵀ·dY | 19 % | 22 % | 26 % | 28 % | 34 % | 40 % |
+//! | hidden, Y = X·W and dX = dY·Wᵀ | 49–64 % | 62–81 % | 67–85 % | | | |
+//! | hidden, with batch norm | 50 % | 74 % | 86 % | | | |
+//! | hidden, dW = Xᵀ·dY | 49–67 % | 73–91 % | 85–98 % | | | |
 //!
-//! **The bits are the same.** Leaving out a step is leaving out fma(±0, b, c) = c. That is c, bit for bit, if b is finite and c is not −0.
-//! A chain starts from +0, and no step of it makes a −0 as long as nothing underflows: a sum of exactly 0 is +0, and a sum that is not 0
-//! is at least the smallest float if all factors b are 2⁻⁹² or more (a byte is 0 or 2⁻⁸ or more, so the products are 2⁻¹⁰⁰ or
-//! more, multiples of 2⁻¹⁴⁷, and so is their sum with any float). So [`allowed`] looks at all of B, and if one element is neither 0 nor
-//! of that size, every step is done.
+//! A hidden layer's units are alike in many samples, but not side by side: dW has nothing to gain, and does all steps. When it is allowed:
+//! `allowed.rs`.
 //!
-//! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a list, and asks for
-//!    the row of B that is eight entries ahead.
-//! 2. *Sixteen steps at a time.* Bytes become bits (of a transposed A: pixels of a sample, and the words of sixteen samples that have a bit of the
-//!    tile in common), and bits become numbers with one compressed store, or two lookups in a table of 256 (AVX2, portable).
+//! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a list.
+//! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes: the pixels of a sample); the bits of a tile's rows are joined (the
+//!    words of sixteen samples that have a bit of the tile), and become numbers with one compressed store, or two lookups in a table of
+//!    256 (AVX2, portable). All in one loop, tile by tile, took three times as long: too much of it had no register.
 //! 3. *One list for all panels of B*: their tiles are of one height.
+//! 4. *Only where it pays*: a look at a dozen rows of A tells what tiles of three need.
 //!
-//! It takes the first layer's forward product from 105 to 60 µs and its dW from 95 to 58 µs (128 images of MNIST, 100 columns, one thread,
-//! AVX-512), lists and the look at B included: 8 and 4 µs. Where few bytes are 0 a look at a dozen images says so ([`pays`]), and every
-//! step is done.
+//! The first layer's forward product went from 105 to 59 µs, its dW from 95 to 52 (128 images of MNIST, 100 columns, one thread, AVX-512), of which
+//! the lists are 5 and 8 µs. A product of 250×100×100 takes 0.83 to 0.92 of its time with 65 to 75 % of its steps needed, one of 512×1024×1024
+//! 0.80 to 0.91.
+//!
+//! Tried and dropped: tiles of one row of floats, which need half of the steps, but load a row of B for seven multiply-adds: as fast as three rows with
+//! 100 units, half as fast with 1024, where no block of B that fits L1 is long enough.
 
+use super::allowed::{LEAST_A, at_least, before};
 use super::operands::Source;
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 use crate::vec::ByteRows;
+use std::cell::Cell;
 use std::ops::Range;
 
-/// Bytes that are looked at together.
+/// Steps that are looked at together: bits of a word.
 const CHUNK: usize = 64;
 
-/// Room behind a list: sixteen entries are written at a time, and tiles look ahead.
+/// Room behind a list: sixteen entries are written at a time.
 const ROOM: usize = LANES;
 
-/// Most rows of a tile.
-const MOST_ROWS: usize = 8;
-
 /// Most steps of k that are listed.
-pub(super) const LONGEST: usize = 4096;
+const LONGEST: usize = 4096;
 
 /// What a byte stands for: byte / 255.
 pub(super) static VALUES: [f32; 256] = values();
@@ -73,50 +78,223 @@ pub(super) struct Needed {
     counts: Vec<usize>,
     /// Entries from list to list.
     stride: usize,
-    /// Which of the rows of a step are not zero, one bit each: of a transposed A.
-    rows: Vec<u64>,
+    /// A bit for each element of A that is not 0, in words of their own for each row; of transposed bytes for each step.
+    words: Vec<u64>,
 }
 
-/// A tile's steps, and the bytes it reads.
+/// A tile's steps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps {
-    /// The steps, in ascending order, with room for sixteen more behind them.
+    /// The steps, in ascending order.
     pub list: *const u32,
     pub count: usize,
-    /// The bytes of row 0, and how far apart rows are.
-    pub bytes: *const u8,
-    pub width: usize,
-    /// Which row of bytes is the tile's row i, or if A is transposed its step p.
-    pub indices: *const usize,
-    pub transposed: bool,
+    pub elements: Elements,
+}
+
+/// Where a tile finds A.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Elements {
+    /// Where all products do.
+    Floats,
+    /// In rows of bytes: the bytes of row 0, how far apart rows are, and which row the tile's row i is.
+    Rows { bytes: *const u8, width: usize, indices: *const usize },
+    /// The same where A is transposed: which row its step p is.
+    Columns { bytes: *const u8, width: usize, indices: *const usize },
 }
 
 impl Needed {
-    /// Finds the steps of `tiles` even shares of `rows`.
+    /// Finds the steps of `tiles` even shares of `rows`; all of them, unless B allows to leave some out.
     ///
     /// # Panics
-    /// If there are more than 4096 steps, more than 64 rows of a transposed A, or A is floats.
-    pub fn find(&mut self, exec: Exec, source: Source<'_>, rows: Range<usize>, steps: Range<usize>, tiles: usize) {
+    /// If there are more than 4096 steps, or more than 64 rows of transposed bytes.
+    pub fn find(
+        &mut self,
+        exec: Exec,
+        source: Source<'_>,
+        allowed: bool,
+        rows: Range<usize>,
+        steps: Range<usize>,
+        tiles: usize,
+    ) {
         assert!(steps.len() <= LONGEST, "{} steps in a list", steps.len());
-        self.counts.clear();
-        self.stride = steps.len().next_multiple_of(CHUNK) + ROOM;
-        if self.lists.len() < tiles * self.stride {
-            self.lists.resize(tiles * self.stride, 0);
+        let Self { lists, counts, stride, words } = self;
+        let (count, k) = (rows.len(), steps.len());
+        *stride = k.next_multiple_of(CHUNK) + ROOM;
+        if lists.len() < tiles * *stride {
+            lists.resize(tiles * *stride, 0);
         }
-        let (bytes, transposed) = source.bytes().expect("zeros are looked for among bytes");
-        assert!(!transposed || rows.len() <= CHUNK, "{} rows of a transposed A", rows.len());
-        exec.run(Find { needed: self, bytes, transposed, rows, steps, tiles });
+        counts.clear();
+        words.clear();
+        let shares = (1..=tiles).scan(0, |from, tile| {
+            let to = count * tile / tiles;
+            Some(std::mem::replace(from, to)..to)
+        });
+        let lists = lists.chunks_exact_mut(*stride);
+        if !allowed {
+            for (list, _) in lists.zip(0..tiles) {
+                list.iter_mut().zip(0..).take(k).for_each(|(entry, p)| *entry = p);
+                counts.push(k);
+            }
+            return;
+        }
+        let words_of_row = k.div_ceil(CHUNK);
+        match source {
+            Source::Floats(a) => exec.run(LookAtFloats { a, rows, steps, words }),
+            Source::Bytes(bytes) => exec.run(LookAtBytes { bytes, rows, columns: steps, words }),
+            Source::BytesTransposed(bytes) => {
+                assert!(count <= CHUNK, "{count} rows of transposed bytes");
+                exec.run(LookAtBytes { bytes, rows: steps, columns: rows, words });
+                words.resize(k.next_multiple_of(LANES), 0);
+                return exec.run(ListOfColumns { words, tiles: shares.zip(lists), counts });
+            }
+        }
+        exec.run(ListOfRows { words, words_of_row, tiles: shares.zip(lists), counts });
     }
 
     /// What a tile reads whose first row of A is `row`, in a block of these steps.
     pub fn steps(&self, source: Source<'_>, tile: usize, row: usize, steps: &Range<usize>) -> Steps {
         let list = self.lists[tile * self.stride..][..self.stride].as_ptr();
-        let (bytes, transposed) = source.bytes().expect("zeros are looked for among bytes");
-        // Where the rows of bytes, and the bytes in them, begin.
-        let [first, column] = if transposed { [steps.start, row] } else { [row, steps.start] };
-        let (data, width, indices) = bytes.parts();
-        let (bytes, indices) = (data[column..].as_ptr(), indices[first..].as_ptr());
-        Steps { list, count: self.counts[tile], bytes, width, indices, transposed }
+        let elements = match source {
+            Source::Floats(_) => Elements::Floats,
+            Source::Bytes(bytes) => {
+                let (data, width, indices) = bytes.parts();
+                Elements::Rows { bytes: data[steps.start..].as_ptr(), width, indices: indices[row..].as_ptr() }
+            }
+            Source::BytesTransposed(bytes) => {
+                let (data, width, indices) = bytes.parts();
+                Elements::Columns { bytes: data[row..].as_ptr(), width, indices: indices[steps.start..].as_ptr() }
+            }
+        };
+        Steps { list, count: self.counts[tile], elements }
+    }
+}
+
+/// Notes which elements of some rows of A are not 0; of a row with one so small that a product of it might underflow, all.
+struct LookAtFloats<'a> {
+    a: View<'a, f32, 2>,
+    rows: Range<usize>,
+    steps: Range<usize>,
+    words: &'a mut Vec<u64>,
+}
+
+impl Op for LookAtFloats<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { a, rows, steps, words } = self;
+        let of_row = steps.len().div_ceil(CHUNK);
+        words.resize(rows.len() * of_row, 0);
+        for (r, words) in rows.zip(words.chunks_exact_mut(of_row.max(1))) {
+            let row = &a.data()[r * a.strides()[0]..][steps.clone()];
+            let mut least = isa.splat(f32::MAX);
+            for (word, chunk) in words.iter_mut().zip(row.chunks(CHUNK)) {
+                let (whole, rest) = chunk.as_chunks();
+                *word = 0;
+                for (part, x) in whole.iter().enumerate() {
+                    let size = isa.abs(isa.load(x));
+                    *word |= u64::from(nonzero(isa, size)) << (LANES * part);
+                    least = isa.min(before(isa, size), least);
+                }
+                if !rest.is_empty() {
+                    let size = isa.abs(isa.load_part(rest));
+                    *word |= u64::from(nonzero(isa, size)) << (LANES * whole.len());
+                    least = isa.min(before(isa, size), least);
+                }
+            }
+            if !at_least(isa, least, LEAST_A) {
+                for (word, chunk) in words.iter_mut().zip(row.chunks(CHUNK)) {
+                    *word = u64::MAX >> (CHUNK - chunk.len());
+                }
+            }
+        }
+    }
+}
+
+/// Notes which of some columns of some rows of bytes are not 0.
+struct LookAtBytes<'a> {
+    bytes: ByteRows<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    words: &'a mut Vec<u64>,
+}
+
+impl Op for LookAtBytes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { bytes, rows, columns, words } = self;
+        let of_row = columns.len().div_ceil(CHUNK);
+        words.resize(rows.len() * of_row, 0);
+        let of_rows = words.chunks_exact_mut(of_row.max(1));
+        for (r, words) in rows.zip(of_rows) {
+            // What is read beyond the columns is left out after. A copy of just them would have to be waited for.
+            let row = bytes.from(r, columns.start);
+            for (at, word) in words.iter_mut().enumerate() {
+                let from = CHUNK * at;
+                let mine = u64::MAX >> CHUNK.saturating_sub(columns.len() - from);
+                let chunk = row.get(from..from + CHUNK).and_then(<[u8]>::first_chunk);
+                let bits = chunk.map_or_else(|| nonzero_bytes(isa, &row[from..]), |chunk| isa.nonzero_bytes(chunk));
+                *word = bits & mine;
+            }
+        }
+    }
+}
+
+/// Lists the steps of each tile at which one of its rows has a bit.
+struct ListOfRows<'a, T> {
+    words: &'a [u64],
+    words_of_row: usize,
+    /// Each tile's rows and list.
+    tiles: T,
+    counts: &'a mut Vec<usize>,
+}
+
+impl<'a, T: Iterator<Item = (Range<usize>, &'a mut [u32])>> Op for ListOfRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let of_row = self.words_of_row;
+        for (rows, list) in self.tiles {
+            let words = &self.words[rows.start * of_row..rows.end * of_row];
+            let mut count = 0;
+            for at in 0..of_row {
+                let mut word = 0;
+                for row in words.chunks_exact(of_row) {
+                    word |= row[at];
+                }
+                for part in (0..CHUNK).step_by(LANES) {
+                    append(isa, (word >> part) as u16, CHUNK * at + part, list, &mut count);
+                }
+            }
+            self.counts.push(count);
+        }
+    }
+}
+
+/// The same of transposed bytes: which steps have a bit for one of the tile's rows.
+struct ListOfColumns<'a, T> {
+    words: &'a [u64],
+    /// Each tile's rows and list.
+    tiles: T,
+    counts: &'a mut Vec<usize>,
+}
+
+impl<'a, T: Iterator<Item = (Range<usize>, &'a mut [u32])>> Op for ListOfColumns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        for (rows, list) in self.tiles {
+            let mine = (u64::MAX >> (CHUNK - rows.len())) << rows.start;
+            let mut count = 0;
+            for (i, words) in self.words.as_chunks().0.iter().enumerate() {
+                append(isa, isa.any_bits(words, mine), LANES * i, list, &mut count);
+            }
+            self.counts.push(count);
+        }
     }
 }
 
@@ -127,192 +305,80 @@ fn append<I: Isa>(isa: I, bits: u16, from: usize, list: &mut [u32], count: &mut 
     *count += isa.list_bits(bits, from as u32, entries);
 }
 
-/// Which of up to sixty-four bytes are not zero, one bit each.
-#[inline(always)]
-fn nonzero<I: Isa>(isa: I, bytes: &[u8]) -> u64 {
+/// Which of less than sixty-four bytes are not zero, one bit each.
+#[inline(never)]
+fn nonzero_bytes<I: Isa>(isa: I, bytes: &[u8]) -> u64 {
     let mut chunk = [0; CHUNK];
     chunk[..bytes.len()].copy_from_slice(bytes);
     isa.nonzero_bytes(&chunk)
 }
 
-/// Finds the lists of some tiles.
-struct Find<'a> {
-    needed: &'a mut Needed,
-    bytes: ByteRows<'a>,
-    transposed: bool,
-    rows: Range<usize>,
-    steps: Range<usize>,
-    tiles: usize,
+/// Which of sixteen sizes are not 0. (A NaN is not.)
+#[inline(always)]
+fn nonzero<I: Isa>(isa: I, sizes: I::F) -> u16 {
+    !isa.bits(isa.le(sizes, isa.splat(0.0)))
 }
 
-impl Op for Find<'_> {
-    type Output = ();
+/// Fewest rows of a product whose zeros are looked for: B is looked through for each.
+const ROWS: usize = 32;
 
-    #[inline(always)]
-    fn run<I: Isa>(mut self, isa: I) {
-        if self.transposed {
-            self.look_at_columns(isa);
-        }
-        for tile in 0..self.tiles {
-            let [from, to] = [tile, tile + 1].map(|tile| self.rows.len() * tile / self.tiles);
-            let count =
-                if self.transposed { self.columns(isa, tile, from..to) } else { self.rows(isa, tile, from..to) };
-            self.needed.counts.push(count);
-        }
-    }
-}
+/// Fewest columns of one whose A is floats.
+const COLUMNS: usize = 48;
 
-impl Find<'_> {
-    /// Rows of A are rows of bytes: lists the steps of a tile of some of them. Returns how many.
-    #[inline(always)]
-    fn rows<I: Isa>(&mut self, isa: I, tile: usize, rows: Range<usize>) -> usize {
-        let Self { needed, bytes, steps, .. } = self;
-        let mut images = [&[] as &[u8]; MOST_ROWS];
-        let images = &mut images[..rows.len()];
-        for (image, r) in images.iter_mut().zip(rows) {
-            *image = &bytes.row(self.rows.start + r)[steps.clone()];
-        }
-        let (mut count, list) = (0, &mut needed.lists[tile * needed.stride..][..needed.stride]);
-        for from in (0..steps.len()).step_by(CHUNK) {
-            let len = CHUNK.min(steps.len() - from);
-            let mut any = [0; CHUNK];
-            for image in &*images {
-                if let Some(image) = image[from..].first_chunk::<CHUNK>() {
-                    any.iter_mut().zip(image).for_each(|(any, byte)| *any |= byte);
-                } else {
-                    any.iter_mut().zip(&image[from..]).for_each(|(any, byte)| *any |= byte);
-                }
-            }
-            let bits = isa.nonzero_bytes(&any);
-            for part in 0..len.div_ceil(LANES) {
-                append(isa, (bits >> (LANES * part)) as u16, from + LANES * part, list, &mut count);
-            }
-        }
-        count
-    }
-
-    /// Columns of A are rows of bytes: notes which rows of A are not zero at each step.
-    #[inline(always)]
-    fn look_at_columns<I: Isa>(&mut self, isa: I) {
-        let Self { needed, bytes, rows, steps, .. } = self;
-        needed.rows.clear();
-        for p in steps.clone() {
-            // What is read beyond the rows is not looked at later. A copy of just them would have to be waited for.
-            let bits = match bytes.from(p, rows.start).first_chunk() {
-                Some(chunk) => isa.nonzero_bytes(chunk),
-                None => nonzero(isa, &bytes.row(p)[rows.clone()]),
-            };
-            needed.rows.push(bits);
-        }
-        needed.rows.resize(steps.len().next_multiple_of(LANES), 0);
-    }
-
-    /// Lists the steps of a tile of some rows, once they are noted. Returns how many.
-    #[inline(always)]
-    fn columns<I: Isa>(&mut self, isa: I, tile: usize, rows: Range<usize>) -> usize {
-        let Needed { lists, stride, rows: noted, .. } = &mut *self.needed;
-        let mine = (u64::MAX >> (64 - rows.len())) << rows.start;
-        let (mut count, list) = (0, &mut lists[tile * *stride..][..*stride]);
-        for (i, noted) in noted.as_chunks().0.iter().enumerate() {
-            append(isa, isa.any_bits(noted, mine), LANES * i, list, &mut count);
-        }
-        count
-    }
-}
-
-/// Images that are looked at to guess how many steps tiles need, three at a time.
+/// Rows of A that are looked at to guess how many steps tiles need, three at a time, and most steps of them.
 const SAMPLE: usize = 12;
+const SAMPLED_STEPS: usize = 1024;
 
 /// Share of the steps up to which leaving out the others pays: a step of a list takes 1.6 times as long as one of all steps.
 const PAYS: f64 = 0.55;
 
-/// Whether so many zeros are to be expected that leaving them out pays: as far as some of the images tell.
-pub(super) fn pays(exec: Exec, source: Source<'_>) -> bool {
-    let Some((bytes, transposed)) = source.bytes() else { return false };
-    let [needed, all] = exec.run(Guess { bytes, transposed });
-    needed as f64 <= PAYS * all as f64
+/// The same where A is floats.
+const PAYS_OF_FLOATS: f64 = 0.8;
+
+/// Whether a product leaves out steps: as far as some rows of A tell it pays.
+pub(super) fn skips(exec: Exec, source: Source<'_>, n: usize) -> bool {
+    let [m, k] = source.shape();
+    let pays = match source {
+        Source::Floats(a) if a.strides()[1] != 1 || n < COLUMNS => return false,
+        Source::Floats(_) => PAYS_OF_FLOATS,
+        Source::Bytes(_) | Source::BytesTransposed(_) if k > LONGEST => return false,
+        Source::Bytes(_) | Source::BytesTransposed(_) => PAYS,
+    };
+    m >= ROWS && share_needed(exec, source) <= pays
 }
 
-/// How many steps tiles of three rows of A need, and how many there are, among a few images.
-struct Guess<'a> {
-    bytes: ByteRows<'a>,
-    transposed: bool,
-}
-
-impl Op for Guess<'_> {
-    type Output = [usize; 2];
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) -> [usize; 2] {
+/// The share of the steps that tiles of three rows need, as far as a few rows tell.
+fn share_needed(exec: Exec, source: Source<'_>) -> f64 {
+    let mut words = SAMPLED.take();
+    words.clear();
+    let [rows, width] = match source {
+        Source::Floats(a) => a.shape(),
+        Source::Bytes(bytes) | Source::BytesTransposed(bytes) => bytes.shape(),
+    };
+    let (rows, columns) = (0..SAMPLE.min(rows / 3 * 3), 0..width.min(SAMPLED_STEPS));
+    let all = (rows.len() * columns.len()).div_ceil(3);
+    let of_row = columns.len().div_ceil(CHUNK);
+    match source {
+        Source::Floats(a) => exec.run(LookAtFloats { a, rows, steps: columns, words: &mut words }),
+        Source::Bytes(bytes) | Source::BytesTransposed(bytes) => {
+            exec.run(LookAtBytes { bytes, rows, columns, words: &mut words });
+        }
+    }
+    let count = if let Source::BytesTransposed(_) = source {
         /// Bits 0, 3, 6 … 60: where three pixels side by side begin.
         const THIRDS: u64 = 0x1249_2492_4924_9249;
-        let [rows, width] = self.bytes.shape();
-        let (mut needed, mut all) = (0, 0);
-        for three in (0..SAMPLE.min(rows / 3 * 3)).step_by(3) {
-            for from in (0..width).step_by(CHUNK) {
-                let mut any = 0;
-                for r in three..three + 3 {
-                    let row = &self.bytes.row(r)[from..width.min(from + CHUNK)];
-                    let bits = nonzero(isa, row);
-                    if self.transposed {
-                        needed += ((bits | bits >> 1 | bits >> 2) & THIRDS).count_ones() as usize;
-                        all += row.len().div_ceil(3);
-                    }
-                    any |= bits;
-                }
-                if !self.transposed {
-                    needed += any.count_ones() as usize;
-                    all += CHUNK.min(width - from);
-                }
-            }
-        }
-        [needed, all]
-    }
+        words.iter().map(|bits| ((bits | bits >> 1 | bits >> 2) & THIRDS).count_ones()).sum::<u32>()
+    } else {
+        let three = |three: &[u64]| {
+            (0..of_row).map(|at| (three[at] | three[of_row + at] | three[2 * of_row + at]).count_ones()).sum::<u32>()
+        };
+        words.chunks_exact(3 * of_row.max(1)).map(three).sum()
+    };
+    SAMPLED.set(words);
+    f64::from(count) / all.max(1) as f64
 }
 
-/// Whether steps with zeros of A may be left out of a product with B without a change of a bit: each element of B is 0, or between 2⁻⁹²
-/// and the largest float.
-pub(super) fn allowed(exec: Exec, b: View<'_, f32, 2>) -> bool {
-    if b.strides() == [b.cols(), 1] {
-        return exec.run(Allowed(&b.data()[..b.rows() * b.cols()]));
-    }
-    b.strides()[1] == 1 && b.row_iter().all(|row| exec.run(Allowed(row)))
-}
-
-struct Allowed<'a>(&'a [f32]);
-
-impl Op for Allowed<'_> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) -> bool {
-        let one = isa.splat(1.0);
-        let (chunks, rest) = self.0.as_chunks::<LANES>();
-        // Four chains: a minimum takes four cycles.
-        let mut chains = [one; 4];
-        let (fours, ones) = chunks.as_chunks::<4>();
-        for four in fours {
-            for (all, chunk) in chains.iter_mut().zip(four) {
-                *all = isa.min(*all, fits(isa, isa.load(chunk)));
-            }
-        }
-        let mut all = isa.min(isa.min(chains[0], chains[1]), isa.min(chains[2], chains[3]));
-        for chunk in ones {
-            all = isa.min(all, fits(isa, isa.load(chunk)));
-        }
-        if !rest.is_empty() {
-            all = isa.min(all, fits(isa, isa.load_part(rest)));
-        }
-        isa.sum(all) == LANES as f32
-    }
-}
-
-/// 1 where an element is 0 or of a size that fits; 0 where it is too small, infinite or no number.
-#[inline(always)]
-fn fits<I: Isa>(isa: I, x: I::F) -> I::F {
-    let (least, most) = (isa.splat(2.0_f32.powi(-92)), isa.splat(f32::MAX));
-    let (zero, one) = (isa.splat(0.0), isa.splat(1.0));
-    let size = isa.abs(x);
-    let sized = isa.select(isa.le(least, size), isa.select(isa.le(size, most), one, zero), zero);
-    isa.select(isa.le(size, zero), one, sized)
+thread_local! {
+    /// The bits of the rows looked at last, for their memory.
+    static SAMPLED: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
 }

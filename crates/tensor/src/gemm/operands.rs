@@ -2,6 +2,8 @@
 
 use super::microkernel::Finish;
 use super::pieces::CONVERTED_COLUMNS;
+use super::plan::Plan;
+use super::table::Tiles;
 use crate::array::{AlignedBuf, View};
 use crate::exec::Exec;
 use crate::vec::ByteRows;
@@ -28,15 +30,6 @@ impl Source<'_> {
         }
     }
 
-    /// The rows of bytes, and whether A is their transpose; `None` if A is floats.
-    pub fn bytes(&self) -> Option<(ByteRows<'_>, bool)> {
-        match *self {
-            Self::Floats(_) => None,
-            Self::Bytes(bytes) => Some((bytes, false)),
-            Self::BytesTransposed(bytes) => Some((bytes, true)),
-        }
-    }
-
     /// The strides of A, of a piece of it if it comes from bytes.
     pub fn strides(&self) -> [usize; 2] {
         match self {
@@ -52,8 +45,8 @@ impl Source<'_> {
 pub(super) struct Operands<'a> {
     /// Where A comes from; what follows is A if it is floats, else that of a piece, once it is converted.
     pub source: Source<'a>,
-    /// Whether steps may be left out where a tile's rows of A are all zero ([`super::needed`]).
-    pub skips: bool,
+    /// Which tiles: whether steps are left out where a tile's rows of A are all zero ([`super::needed`]).
+    pub tiles: Tiles,
     pub a: *const f32,
     pub a_strides: [usize; 2],
     /// Floats readable from `a` on.
@@ -76,14 +69,14 @@ unsafe impl Sync for Operands<'_> {}
 
 impl<'a> Operands<'a> {
     /// A·B, without a C yet.
-    pub fn new(source: Source<'a>, b: View<'_, f32, 2>) -> Self {
+    pub fn new(plan: &Plan, source: Source<'a>, b: View<'_, f32, 2>) -> Self {
         let (a, a_len) = match source {
             Source::Floats(a) => (a.data().as_ptr(), a.data().len()),
             Source::Bytes(_) | Source::BytesTransposed(_) => (std::ptr::null(), 0),
         };
         Self {
             source,
-            skips: false,
+            tiles: plan.tiles,
             a,
             a_strides: source.strides(),
             a_len,
@@ -101,7 +94,7 @@ impl<'a> Operands<'a> {
 
     /// These operands with `rows` of A, its steps `steps`, converted from bytes into `to`.
     pub fn converted(self, exec: Exec, rows: Range<usize>, steps: Range<usize>, to: &mut AlignedBuf<f32>) -> Self {
-        if self.skips {
+        if self.tiles != Tiles::Full {
             // Tiles that leave out steps read the bytes.
             return self;
         }

@@ -25,6 +25,7 @@
 //! Tried and dropped: buffers on 2 MB pages, −1 to +1 %; transposing with masked broadcasts, which the compiler turns back into shuffles.
 
 use super::HALF_LANES;
+use super::allowed::Sizes;
 use super::microkernel::Tile;
 use crate::isa::{Isa, LANES, Op};
 
@@ -38,36 +39,41 @@ pub(super) struct PackPanel {
     /// Rows, and columns (the last vector may be partial).
     pub k: usize,
     pub columns: usize,
-    /// Where the panel goes: `k` rows of `columns` rounded up to half vectors.
+    /// Where the panel goes: `k` rows of `columns` rounded up to vectors.
     pub to: *mut f32,
+    /// Least size that is looked for.
+    pub least: f32,
 }
 
 /// Packs a panel.
 ///
 /// Built only by the driver, which promises that `b` is readable at every (row, column) of the panel and `to` writable
-/// for `k · 8·⌈columns/8⌉` floats.
-pub(super) struct Pack(PackPanel);
+/// for `k · 16·⌈columns/16⌉` floats.
+///
+/// With `LOOK` it returns whether the panel's elements allow it to leave out steps ([`Sizes`]); without, `true`.
+pub(super) struct Pack<const LOOK: bool>(PackPanel);
 
-impl Pack {
+impl<const LOOK: bool> Pack<LOOK> {
     /// # Safety
     /// - `b` is readable at `p·row_stride + j·column_stride` for p < k, j < columns;
-    /// - `to` is writable for `k · 8·⌈columns/8⌉` floats that overlap nothing read here, and nobody else touches them.
+    /// - `to` is writable for `k · 16·⌈columns/16⌉` floats that overlap nothing read here, and nobody else touches them.
     pub unsafe fn new(panel: PackPanel) -> Self {
         Self(panel)
     }
 }
 
-impl Op for Pack {
-    type Output = ();
+impl<const LOOK: bool> Op for Pack<LOOK> {
+    type Output = bool;
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let PackPanel { b, row_stride, column_stride, k, columns, to } = self.0;
-        let width = columns.next_multiple_of(HALF_LANES);
+    fn run<I: Isa>(self, isa: I) -> bool {
+        let mut sizes = Sizes::new(isa);
+        let PackPanel { b, row_stride, column_stride, k, columns, to, least } = self.0;
+        let width = columns.next_multiple_of(LANES);
         if column_stride == 1 {
             // SAFETY: as `new` was promised: rows p < k and their `columns` are readable, the panel writable.
-            unsafe { copy_rows(isa, b, row_stride, k, columns, to, width) }
-            return;
+            unsafe { copy_rows::<I, LOOK>(isa, b, row_stride, k, columns, to, width, &mut sizes) }
+            return !LOOK || sizes.fit(isa, least);
         }
         for j in (0..columns).step_by(LANES) {
             let count = LANES.min(columns - j);
@@ -76,17 +82,21 @@ impl Op for Pack {
             unsafe {
                 let (from, to) = (b.add(j * column_stride), to.add(j));
                 if row_stride == 1 {
-                    transpose_columns(isa, from, column_stride, k, count, to, width);
+                    transpose_columns::<I, LOOK>(isa, from, column_stride, k, count, to, width, &mut sizes);
                 } else {
                     for p in 0..k {
                         for l in 0..count.next_multiple_of(HALF_LANES) {
                             let x = if l < count { *from.add(p * row_stride + l * column_stride) } else { 0.0 };
                             *to.add(p * width + l) = x;
+                            if LOOK {
+                                sizes.see(isa, isa.splat(x));
+                            }
                         }
                     }
                 }
             }
         }
+        !LOOK || sizes.fit(isa, least)
     }
 }
 
@@ -96,9 +106,10 @@ const AHEAD: usize = 8;
 /// Rows of adjacent elements.
 ///
 /// # Safety
-/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width = 8·⌈columns/8⌉` at each.
+/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width = 16·⌈columns/16⌉` at each.
 #[inline(always)]
-unsafe fn copy_rows<I: Isa>(
+#[allow(clippy::too_many_arguments)]
+unsafe fn copy_rows<I: Isa, const LOOK: bool>(
     isa: I,
     from: *const f32,
     row_stride: usize,
@@ -106,6 +117,7 @@ unsafe fn copy_rows<I: Isa>(
     columns: usize,
     to: *mut f32,
     width: usize,
+    sizes: &mut Sizes<I>,
 ) {
     let whole = columns / LANES * LANES;
     for p in 0..k {
@@ -115,11 +127,19 @@ unsafe fn copy_rows<I: Isa>(
             let mut j = 0;
             while j < whole {
                 isa.prefetch(from.wrapping_add(AHEAD * row_stride + j));
-                isa.store_ptr(isa.load_ptr(from.add(j)), to.add(j));
+                let x = isa.load_ptr(from.add(j));
+                isa.store_ptr(x, to.add(j));
+                if LOOK {
+                    sizes.see(isa, x);
+                }
                 j += LANES;
             }
             if j < columns {
-                isa.store_ptr_part(isa.load_ptr_part(from.add(j), columns - j), to.add(j), width - j);
+                let x = isa.load_ptr_part(from.add(j), columns - j);
+                isa.store_ptr_part(x, to.add(j), width - j);
+                if LOOK {
+                    sizes.see(isa, x);
+                }
             }
         }
     }
@@ -131,7 +151,8 @@ unsafe fn copy_rows<I: Isa>(
 /// `from` is readable for `k` floats at each of `count ≤ 16` columns, `to` writable for so many floats, rounded up to 8, at
 /// each of `k` rows.
 #[inline(always)]
-unsafe fn transpose_columns<I: Isa>(
+#[allow(clippy::too_many_arguments)]
+unsafe fn transpose_columns<I: Isa, const LOOK: bool>(
     isa: I,
     from: *const f32,
     column_stride: usize,
@@ -139,6 +160,7 @@ unsafe fn transpose_columns<I: Isa>(
     count: usize,
     to: *mut f32,
     width: usize,
+    sizes: &mut Sizes<I>,
 ) {
     for p in (0..k).step_by(LANES) {
         let rows = LANES.min(k - p);
@@ -160,6 +182,9 @@ unsafe fn transpose_columns<I: Isa>(
         for (i, row) in block.into_iter().enumerate().take(rows) {
             // SAFETY: row p + i < k, as promised.
             unsafe { isa.store_ptr_part(row, to.add((p + i) * width), count.next_multiple_of(HALF_LANES)) }
+            if LOOK {
+                sizes.see(isa, row);
+            }
         }
     }
 }
@@ -221,5 +246,5 @@ impl Op for PackTiles<'_> {
 
 /// The tile that reads a packed panel: whole vectors, adjacent rows.
 pub(super) fn reading(panel: *const f32, columns: usize, tile: Tile) -> Tile {
-    Tile { b: panel, b_step: columns.next_multiple_of(HALF_LANES), whole: tile.k, ..tile }
+    Tile { b: panel, b_step: columns.next_multiple_of(LANES), whole: tile.k, ..tile }
 }

@@ -7,9 +7,10 @@
 //! ```
 
 use super::block::Block;
-use super::byte_steps::ASK_EACH;
+use super::listed::ASK_EACH;
 use super::microkernel::ASK_EVERY;
 use super::operands::Source;
+use super::table::Tiles;
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::LANES;
@@ -39,6 +40,11 @@ pub(super) type Consumer<'a> = &'a (dyn Fn(Piece<'_>) + Sync);
 
 /// Most rows of C in a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
 const PIECE_ROWS: usize = 48;
+
+/// The same where tiles leave out steps: as many rows of transposed bytes as are looked at together, less what is over in a multiple of the
+/// heights of such tiles.
+const LISTED_ROWS: usize = 60;
+const LISTED_UNIT: usize = 12;
 
 /// Most rows of bytes that are converted at a time: six tiles of six. 784 steps of them are 113 KB, in L2.
 const CONVERTED_ROWS: usize = 36;
@@ -110,14 +116,23 @@ pub(super) fn pieces(
         Source::Bytes(_) => CONVERTED_ROWS,
         Source::BytesTransposed(_) => CONVERTED_COLUMNS,
     };
-    let handed_at_once = if consumer.is_some() { PIECE_ROWS } else { usize::MAX };
+    let full = operands.tiles == Tiles::Full;
+    let handed_at_once = match consumer {
+        Some(_) if full => PIECE_ROWS,
+        Some(_) => LISTED_ROWS,
+        None => usize::MAX,
+    };
     if converted_at_once == usize::MAX && handed_at_once == usize::MAX {
         block.multiply(exec, rows.clone(), copies, None);
         return turned.turned(exec, rows);
     }
     let (mut converted, mut kept) = (CONVERTED.take(), PIECE.take());
     let mut ask = matches!(operands.source, Source::Bytes(_)).then(Ask::nothing);
-    let unit = if turned.columns.is_empty() { 1 } else { LANES };
+    let unit = match full {
+        true if turned.columns.is_empty() => 1,
+        true => LANES,
+        false => LISTED_UNIT,
+    };
     let mut copies = copies;
     let groups = Cut::new(rows, unit, converted_at_once);
     for at in 0..groups.count {
@@ -131,7 +146,7 @@ pub(super) fn pieces(
             let size = rows.len() * columns.len();
             if consumer.is_some() {
                 if kept.len() < size {
-                    kept = AlignedBuf::zeroed(PIECE_ROWS * columns.len());
+                    kept = AlignedBuf::zeroed(LISTED_ROWS * columns.len());
                 }
                 // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No tile writes
                 // beyond C's rows and columns, so none leaves the buffer.

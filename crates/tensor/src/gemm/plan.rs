@@ -4,7 +4,7 @@
 //! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
 
 use super::HALF_LANES;
-use super::table;
+use super::table::{self, Tiles};
 use crate::exec::Exec;
 use crate::isa::LANES;
 use crate::probe;
@@ -30,6 +30,8 @@ pub struct Blocking {
     pub pack_above: usize,
     /// Rows of C below which such a B is not packed: each packed element is used once a tile of rows.
     pub pack_rows: usize,
+    /// The same of a product that leaves out steps: its tiles read whole cache lines of a packed B.
+    pub pack_rows_listed: usize,
     /// Bytes of a B that each thread of a session packs for itself.
     pub pack_alone: usize,
     /// Multiply-adds a thread must have to be worth starting while the other threads are awake.
@@ -51,6 +53,7 @@ impl Blocking {
             near_c: l2 / 2,
             pack_above: l2 / 8 * 3,
             pack_rows: 64,
+            pack_rows_listed: 192,
             pack_alone: l2 / 8,
             per_thread: 250_000,
             to_wake: 20_000_000,
@@ -105,6 +108,8 @@ pub(super) struct Product {
     pub a_strides: [usize; 2],
     /// Whether A is converted from bytes, piece by piece, and need not be packed.
     pub bytes: bool,
+    /// Whether steps of k are left out where a tile's rows of A are all zero.
+    pub skips: bool,
     pub b_strides: [usize; 2],
     /// Whether C is written without being read, and without an epilogue.
     pub storing: bool,
@@ -124,6 +129,8 @@ pub struct Plan {
     pub isa: &'static str,
     /// m, k, n.
     pub shape: [usize; 3],
+    /// Which tiles: whether steps of k are left out where a tile's rows of A are all zero.
+    pub tiles: Tiles,
     /// Whether B is copied into panels.
     pub pack: bool,
     /// Whether the first tile of rows reads B in place and packs it for the others. Where threads share the rows, B is packed before.
@@ -147,23 +154,11 @@ pub struct Plan {
 impl Plan {
     /// The route of a product.
     pub(super) fn new(exec: Exec, workers: Workers, product: &Product, blocking: &Blocking) -> Self {
-        let &Product { shape, a_strides, bytes: from_bytes, b_strides, storing } = product;
+        let &Product { shape, a_strides, bytes: from_bytes, skips, b_strides, storing } = product;
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
-        let panel = HALF_LANES * row.max_halves();
+        let panel = HALF_LANES * row.max_halves(Tiles::Full);
         let work = product.work();
-
-        let adjacent = b_strides[1] == 1 || n == 1;
-        let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size_of::<f32>());
-        let large = bytes(k, n) > blocking.pack_above || bytes(b_strides[0], 1) >= PAGE;
-        let pack = !adjacent || (large && m >= blocking.pack_rows);
-        let kc = if pack { k.div_ceil(k.div_ceil(blocking.kc).max(1)) } else { k };
-        // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
-        let panels_first = bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c;
-
-        // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
-        let left = n % LANES;
-        let turned = if !pack && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
 
         let per_thread = match workers {
             Workers::Helping => blocking.per_thread / HELPED,
@@ -172,8 +167,35 @@ impl Plan {
             Workers::Asleep => usize::MAX,
         };
         let threads = exec.threads().min(work / per_thread.max(1)).max(1);
+
+        let adjacent = b_strides[1] == 1 || n == 1;
+        let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size_of::<f32>());
+        let large = bytes(k, n) > blocking.pack_above || bytes(b_strides[0], 1) >= PAGE;
+        let pack = !adjacent
+            || (large && m >= blocking.pack_rows)
+            || (skips && threads == 1 && m >= blocking.pack_rows_listed);
+        let tiles = match skips {
+            false => Tiles::Full,
+            true if from_bytes || !large => Tiles::Wide,
+            true => Tiles::Tall,
+        };
+        let kc = if skips && from_bytes {
+            k
+        } else if pack {
+            k.div_ceil(k.div_ceil(blocking.kc).max(1))
+        } else {
+            k
+        };
+        // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
+        let panels_first = !skips && bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c;
+
+        // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
+        let left = n % LANES;
+        let turned =
+            if !pack && !skips && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
+
         let halves = n.div_ceil(HALF_LANES);
-        let bands = m / row.max_rows(row.max_halves().min(halves).max(1));
+        let bands = m / row.max_rows(Tiles::Full, row.max_halves(Tiles::Full).min(halves).max(1));
         // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session.
         let even = work < EVEN || workers == Workers::Helping;
         let chunks = if even { threads } else { uneven(threads) };
@@ -181,7 +203,9 @@ impl Plan {
             Split::Serial
         } else if pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone {
             Split::OwnRows { threads }
-        } else if (pack && halves >= 4 * threads) || (2 * bands < halves && bands < 2 * threads) {
+        } else if (pack && halves >= if skips { 32 } else { 4 } * threads)
+            || (2 * bands < halves && bands < 2 * threads)
+        {
             Split::Columns { threads, chunks }
         } else if workers == Workers::Helping {
             // A helper may be busy with something else, and come late: a tall product has more chunks to take.
@@ -189,15 +213,33 @@ impl Plan {
         } else {
             Split::Rows { threads, chunks }
         };
-        let packs_a =
-            !from_bytes && pack && !panels_first && a_strides[0] == 1 && a_strides[1] > 1 && n >= PANELS * panel;
-        let copies = pack && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
+        let packs_a = !from_bytes
+            && !skips
+            && pack
+            && !panels_first
+            && a_strides[0] == 1
+            && a_strides[1] > 1
+            && n >= PANELS * panel;
+        let copies = pack && !skips && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
         let nc = match split {
             Split::Serial | Split::Columns { .. } if pack && panels_first => panel,
-            _ if pack => blocking.nc.max(1).next_multiple_of(LANES),
+            _ if pack => (blocking.nc * blocking.kc / kc.max(blocking.kc)).max(1).next_multiple_of(LANES),
             _ => n.max(1),
         };
-        Self { isa: row.name, shape, pack, copies, packs_a, kc, nc, near: blocking.near, panels_first, turned, split }
+        Self {
+            isa: row.name,
+            shape,
+            tiles,
+            pack,
+            copies,
+            packs_a,
+            kc,
+            nc,
+            near: blocking.near,
+            panels_first,
+            turned,
+            split,
+        }
     }
 }
 
@@ -240,6 +282,9 @@ impl fmt::Display for Plan {
             write!(f, "B packed in blocks of {}x{}", self.kc, self.nc.min(n))?;
         } else {
             write!(f, "B read in place")?;
+        }
+        if self.tiles != Tiles::Full {
+            write!(f, ", steps left out where rows of A are zero")?;
         }
         if self.packs_a {
             write!(f, ", rows of A packed")?;

@@ -1,6 +1,6 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
-use super::microkernel::{Tile, tile};
+use super::microkernel::{Tile, listed_tile, tile};
 use crate::isa::{AnyIsa, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
@@ -13,31 +13,40 @@ pub(super) type Kernel = unsafe fn(&Tile);
 pub(super) struct Row {
     pub name: &'static str,
     pub kernels: &'static [&'static [Kernel]],
-    /// The widest tile of a product that does every step, in half vectors. Wider ones have few rows, and are for those that leave out steps
-    /// ([`super::needed`]): the fewer rows, the fewer steps they need.
-    pub widest: usize,
+    /// Those that leave out steps ([`super::needed`]). The widest have few rows: the fewer rows, the fewer steps they need.
+    pub listed: &'static [&'static [Kernel]],
+}
+
+/// Which tiles a product takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tiles {
+    /// Those that do every step of k.
+    Full,
+    /// Those that leave out steps, wide and of few rows.
+    Wide,
+    /// Those that leave out steps, as tall as those that do not.
+    Tall,
 }
 
 impl Row {
-    /// The widest tile of a product that does every step, in half vectors.
-    pub fn max_halves(&self) -> usize {
-        self.widest
+    fn of(&self, tiles: Tiles) -> &'static [&'static [Kernel]] {
+        if tiles == Tiles::Full { self.kernels } else { self.listed }
     }
 
-    /// The same of a product that may leave out steps.
-    pub fn max_halves_skipping(&self) -> usize {
-        self.kernels.len()
+    /// The kernels of a width, by height.
+    pub fn heights(&self, tiles: Tiles, halves: usize) -> &'static [Kernel] {
+        self.of(tiles)[halves - 1]
     }
 
-    /// The tallest tile of that width of a product that may leave out steps: as few rows as have eight accumulators, but four, if there are
-    /// so many.
-    pub fn max_rows_skipping(&self, halves: usize) -> usize {
-        self.max_rows(halves).min(8_usize.div_ceil(halves.div_ceil(2)).max(4))
+    /// The widest tile, in half vectors.
+    pub fn max_halves(&self, tiles: Tiles) -> usize {
+        if tiles == Tiles::Wide { self.listed.len() } else { self.kernels.len() }
     }
 
-    /// The tallest tile of that width.
-    pub fn max_rows(&self, halves: usize) -> usize {
-        self.kernels[halves - 1].len()
+    /// The tallest tile of that width. Of the wide ones: as few rows as have eight accumulators, but four, if there are so many.
+    pub fn max_rows(&self, tiles: Tiles, halves: usize) -> usize {
+        let most = self.heights(tiles, halves).len();
+        if tiles == Tiles::Wide { most.min(8_usize.div_ceil(halves.div_ceil(2)).max(4)) } else { most }
     }
 }
 
@@ -55,7 +64,8 @@ pub(super) fn row(isa: AnyIsa) -> &'static Row {
 /// The tallest tile of each width of an ISA, by name: `avx512_6x64`.
 pub fn tile_names(isa: AnyIsa) -> Vec<String> {
     let row = row(isa);
-    (1..=row.kernels.len()).map(|halves| format!("{}_{}x{}", row.name, row.max_rows(halves), 8 * halves)).collect()
+    let name = |halves| format!("{}_{}x{}", row.name, row.max_rows(Tiles::Full, halves), 8 * halves);
+    (1..=row.kernels.len()).map(name).collect()
 }
 
 /// The kernels of one width, `NV` whole vectors and perhaps half a one, by height.
@@ -70,11 +80,18 @@ unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile)
     unsafe { tile::<Portable, MR, NV, HALF>(Portable, t) }
 }
 
+/// # Safety
+/// As [`listed_tile`].
+unsafe fn listed_portable<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
+    // SAFETY: the caller's promise is that of `listed_tile`.
+    unsafe { listed_tile::<Portable, MR, NV, HALF>(Portable, t) }
+}
+
 /// An array of sixteen is four SSE or NEON registers; four rows of it are all there is room for.
 static PORTABLE: Row = Row {
     name: "portable",
     kernels: &[heights!(portable, 0, true: 1 2 3 4), heights!(portable, 1, false: 1 2 3 4)],
-    widest: 2,
+    listed: &[heights!(listed_portable, 0, true: 1 2 3 4), heights!(listed_portable, 1, false: 1 2 3 4)],
 };
 
 /// # Safety
@@ -86,12 +103,21 @@ unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
     unsafe { tile::<Avx2, MR, NV, HALF>(Avx2::assume(), t) }
 }
 
+/// # Safety
+/// As [`avx2`], with [`listed_tile`] for [`tile`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,popcnt")]
+unsafe fn listed_avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
+    // SAFETY: the caller's promise is that of `listed_tile`, and that the CPU has the instructions.
+    unsafe { listed_tile::<Avx2, MR, NV, HALF>(Avx2::assume(), t) }
+}
+
 /// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one.
 #[cfg(target_arch = "x86_64")]
 static AVX2: Row = Row {
     name: "avx2",
     kernels: &[heights!(avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(avx2, 1, false: 1 2 3 4 5 6)],
-    widest: 2,
+    listed: &[heights!(listed_avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(listed_avx2, 1, false: 1 2 3 4 5 6)],
 };
 
 /// # Safety
@@ -101,6 +127,15 @@ static AVX2: Row = Row {
 unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
     // SAFETY: the caller's promise is that of `tile`, and that the CPU has the instructions.
     unsafe { tile::<Avx512, MR, NV, HALF>(Avx512::assume(), t) }
+}
+
+/// # Safety
+/// As [`avx512`], with [`listed_tile`] for [`tile`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
+unsafe fn listed_avx512<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
+    // SAFETY: the caller's promise is that of `listed_tile`, and that the CPU has the instructions.
+    unsafe { listed_tile::<Avx512, MR, NV, HALF>(Avx512::assume(), t) }
 }
 
 /// Thirty-two `zmm` registers: with n of them to a row (a half vector takes a whole one), MR·n + n + 1 ≤ 32.
@@ -116,11 +151,20 @@ static AVX512: Row = Row {
         heights!(avx512, 3, false: 1 2 3 4 5 6 7 8 9),
         heights!(avx512, 3, true: 1 2 3 4 5 6),
         heights!(avx512, 4, false: 1 2 3 4 5 6),
-        heights!(avx512, 4, true: 1 2 3 4 5),
-        heights!(avx512, 5, false: 1 2 3 4 5),
-        heights!(avx512, 5, true: 1 2 3 4),
-        heights!(avx512, 6, false: 1 2 3 4),
-        heights!(avx512, 6, true: 1 2 3),
     ],
-    widest: 8,
+    listed: &[
+        heights!(listed_avx512, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
+        heights!(listed_avx512, 1, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
+        heights!(listed_avx512, 1, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        heights!(listed_avx512, 2, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        heights!(listed_avx512, 2, true: 1 2 3 4 5 6 7 8 9),
+        heights!(listed_avx512, 3, false: 1 2 3 4 5 6 7 8 9),
+        heights!(listed_avx512, 3, true: 1 2 3 4 5 6),
+        heights!(listed_avx512, 4, false: 1 2 3 4 5 6),
+        heights!(listed_avx512, 4, true: 1 2 3 4 5),
+        heights!(listed_avx512, 5, false: 1 2 3 4 5),
+        heights!(listed_avx512, 5, true: 1 2 3 4),
+        heights!(listed_avx512, 6, false: 1 2 3 4),
+        heights!(listed_avx512, 6, true: 1 2 3),
+    ],
 };

@@ -244,6 +244,12 @@ impl Isa for Avx2 {
         unsafe { (_mm256_cmp_ps::<_CMP_UNORD_Q>(a.0, a.0), _mm256_cmp_ps::<_CMP_UNORD_Q>(a.1, a.1)) }
     }
     #[inline(always)]
+    fn bits(self, mask: Self::M) -> u16 {
+        // SAFETY: AVX2 is there, as for all of these.
+        let [low, high] = unsafe { [_mm256_movemask_ps(mask.0), _mm256_movemask_ps(mask.1)] };
+        low as u16 | (high as u16) << 8
+    }
+    #[inline(always)]
     fn select(self, mask: Self::M, a: Self::F, b: Self::F) -> Self::F {
         unsafe { (_mm256_blendv_ps(b.0, a.0, mask.0), _mm256_blendv_ps(b.1, a.1, mask.1)) }
     }
@@ -285,6 +291,10 @@ impl Isa for Avx2 {
     #[inline(always)]
     fn and(self, a: Self::U, b: Self::U) -> Self::U {
         unsafe { (_mm256_and_si256(a.0, b.0), _mm256_and_si256(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn or(self, a: Self::U, b: Self::U) -> Self::U {
+        unsafe { (_mm256_or_si256(a.0, b.0), _mm256_or_si256(a.1, b.1)) }
     }
     #[inline(always)]
     fn xor(self, a: Self::U, b: Self::U) -> Self::U {

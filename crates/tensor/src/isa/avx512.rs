@@ -195,6 +195,10 @@ impl Isa for Avx512 {
         unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a) }
     }
     #[inline(always)]
+    fn bits(self, mask: Self::M) -> u16 {
+        mask
+    }
+    #[inline(always)]
     fn select(self, mask: Self::M, a: Self::F, b: Self::F) -> Self::F {
         unsafe { _mm512_mask_blend_ps(mask, b, a) }
     }
@@ -235,6 +239,10 @@ impl Isa for Avx512 {
     #[inline(always)]
     fn and(self, a: Self::U, b: Self::U) -> Self::U {
         unsafe { _mm512_and_si512(a, b) }
+    }
+    #[inline(always)]
+    fn or(self, a: Self::U, b: Self::U) -> Self::U {
+        unsafe { _mm512_or_si512(a, b) }
     }
     #[inline(always)]
     fn xor(self, a: Self::U, b: Self::U) -> Self::U {

@@ -175,6 +175,8 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn le(self, a: Self::F, b: Self::F) -> Self::M;
     /// `a` is NaN.
     fn is_nan(self, a: Self::F) -> Self::M;
+    /// Which lanes are true: bit i for lane i.
+    fn bits(self, mask: Self::M) -> u16;
     /// `a` where true, `b` where false.
     fn select(self, mask: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
@@ -196,6 +198,8 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn mul_u(self, a: Self::U, b: Self::U) -> Self::U;
     /// `a & b`
     fn and(self, a: Self::U, b: Self::U) -> Self::U;
+    /// `a | b`
+    fn or(self, a: Self::U, b: Self::U) -> Self::U;
     /// `a ^ b`
     fn xor(self, a: Self::U, b: Self::U) -> Self::U;
     /// `a << N`

@@ -139,6 +139,10 @@ impl Isa for Portable {
         map(a, f32::is_nan)
     }
     #[inline(always)]
+    fn bits(self, mask: Self::M) -> u16 {
+        mask.iter().enumerate().map(|(i, &lane)| u16::from(lane) << i).sum()
+    }
+    #[inline(always)]
     fn select(self, mask: Self::M, a: Self::F, b: Self::F) -> Self::F {
         std::array::from_fn(|i| if mask[i] { a[i] } else { b[i] })
     }
@@ -178,6 +182,10 @@ impl Isa for Portable {
     #[inline(always)]
     fn and(self, a: Self::U, b: Self::U) -> Self::U {
         zip(a, b, |a, b| a & b)
+    }
+    #[inline(always)]
+    fn or(self, a: Self::U, b: Self::U) -> Self::U {
+        zip(a, b, |a, b| a | b)
     }
     #[inline(always)]
     fn xor(self, a: Self::U, b: Self::U) -> Self::U {

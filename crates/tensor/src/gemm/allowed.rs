@@ -1,0 +1,120 @@
+//! When a step of a chain may be left out: what A and B must be.
+//!
+//! ```text
+//! a = ±0:   fma(a, b, c) = c, bit for bit,  if b is finite (else it is a NaN)  and c is not −0 (−0 + 0 = +0)
+//! ```
+//!
+//! A chain that starts from +0 never comes to −0 as long as nothing underflows: a sum of exactly 0 is +0, and a sum that is not 0 rounds to 0
+//! only if it is less than half of the smallest float, 2⁻¹⁴⁹. A float of size 2ᵉ or more is a multiple of 2ᵉ⁻²³, so with |a| ≥ 2⁻⁵⁹ and
+//! |b| ≥ 2⁻⁴⁴ a product is a multiple of 2⁻⁵⁹⁻⁴⁴⁻⁴⁶ = 2⁻¹⁴⁹, and so is its sum with any float: it is 0, or no smaller than 2⁻¹⁴⁹. A
+//! byte is 0 or 2⁻⁸ or more, and b may be as small as 2⁻⁹²: then products are multiples of 2⁻¹⁴⁶.
+//!
+//! So each element of B is looked at, as it is packed ([`Sizes`] in `pack.rs`) or before ([`Allowed`]). If one is neither 0 nor of that size, or not
+//! finite, the tiles do all steps, in that block of k and those after it: for a chain that is at −0 stays there until a step makes it
+//! +0. A row of A with too small an element counts as one without zeros. Where C is read (β ≠ 0) a chain may start at −0: such a
+//! product does all steps.
+//!
+//! The look at 784×100 elements takes 2 µs: the least size is a minimum over the bit patterns less 1, where a 0 becomes a NaN and is passed over; and an
+//! infinity or a NaN is found by adding 0 times each.
+
+use super::operands::Source;
+use crate::isa::{Isa, LANES, Op};
+
+/// Least size of an element of A as floats that is not 0, and of B beside it: the product is a multiple of 2⁻¹⁴⁹.
+pub(super) const LEAST_A: f32 = 1.0 / (1_u64 << 59) as f32;
+const LEAST_B: f32 = 1.0 / (1_u64 << 44) as f32;
+
+/// The same of B beside bytes: 2⁻⁹².
+const LEAST_B_OF_BYTES: f32 = 1.0 / (1_u128 << 92) as f32;
+
+/// The least size of an element of B that is not 0, beside this A.
+pub(super) fn least_of_b(source: Source<'_>) -> f32 {
+    if matches!(source, Source::Floats(_)) { LEAST_B } else { LEAST_B_OF_BYTES }
+}
+
+/// Some rows of adjacent elements: whether each is 0, or between a least size and the largest float.
+pub(super) struct Allowed {
+    at: *const f32,
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    least: f32,
+}
+
+impl Allowed {
+    /// # Safety
+    /// `at` is readable for `columns` floats at each of `rows` rows, `stride` apart.
+    pub unsafe fn new(at: *const f32, [rows, columns]: [usize; 2], stride: usize, least: f32) -> Self {
+        // Rows behind one another are as good as one.
+        let [rows, columns] = if stride == columns { [1, rows * columns] } else { [rows, columns] };
+        Self { at, rows, columns, stride, least }
+    }
+}
+
+impl Op for Allowed {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> bool {
+        // Four chains: a minimum takes four cycles.
+        let mut chains = [Sizes::new(isa); 4];
+        for r in 0..self.rows {
+            // SAFETY: as `new` was promised.
+            let row = unsafe { std::slice::from_raw_parts(self.at.add(r * self.stride), self.columns) };
+            let (chunks, rest) = row.as_chunks::<LANES>();
+            let (fours, ones) = chunks.as_chunks::<4>();
+            for four in fours {
+                for (sizes, chunk) in chains.iter_mut().zip(four) {
+                    sizes.see(isa, isa.load(chunk));
+                }
+            }
+            for chunk in ones {
+                chains[0].see(isa, isa.load(chunk));
+            }
+            chains[1].see(isa, isa.load_part(rest));
+        }
+        chains.into_iter().all(|sizes| sizes.fit(isa, self.least))
+    }
+}
+
+/// What is known of the sizes of some elements, lane by lane.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes<I: Isa> {
+    /// The float before the least that is not 0.
+    least: I::F,
+    /// A NaN once one is infinite or no number: 0 times it.
+    finite: I::F,
+}
+
+impl<I: Isa> Sizes<I> {
+    /// Of no elements.
+    #[inline(always)]
+    pub fn new(isa: I) -> Self {
+        Self { least: isa.splat(f32::MAX), finite: isa.splat(0.0) }
+    }
+
+    /// Takes sixteen of them.
+    #[inline(always)]
+    pub fn see(&mut self, isa: I, x: I::F) {
+        self.least = isa.min(before(isa, isa.abs(x)), self.least);
+        self.finite = isa.fma(x, isa.splat(0.0), self.finite);
+    }
+
+    /// Whether each is 0, or between `least` and the largest float.
+    #[inline(always)]
+    pub fn fit(self, isa: I, least: f32) -> bool {
+        at_least(isa, self.least, least) && isa.bits(isa.is_nan(self.finite)) == 0
+    }
+}
+
+/// The floats before these sizes, where 0 has a NaN before it, which no minimum takes.
+#[inline(always)]
+pub(super) fn before<I: Isa>(isa: I, sizes: I::F) -> I::F {
+    isa.as_floats(isa.sub_u(isa.as_bits(sizes), isa.splat_u(1)))
+}
+
+/// Whether the sizes before which these floats are reach `least`.
+#[inline(always)]
+pub(super) fn at_least<I: Isa>(isa: I, before: I::F, least: f32) -> bool {
+    isa.bits(isa.lt(before, isa.splat(f32::from_bits(least.to_bits() - 1)))) == 0
+}
