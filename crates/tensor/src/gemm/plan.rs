@@ -196,8 +196,9 @@ impl Plan {
 
         let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(Tiles::Full, row.max_halves(Tiles::Full).min(halves).max(1));
-        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session.
-        let even = work < EVEN || workers == Workers::Helping;
+        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session, and one that leaves out steps: each
+        // chunk of columns looks at all of A.
+        let even = skips || work < EVEN || workers == Workers::Helping;
         let chunks = if even { threads } else { uneven(threads) };
         let split = if threads == 1 {
             Split::Serial
