@@ -5,7 +5,7 @@
 //! B, a block of kc rows                panels of NV vectors, one after the other, each row-major
 //!  ┌───────────┬───────────┬─────┐      ┌───────────┐┌───────────┐┌─────┬·····┐
 //!  │ panel 0   │ panel 1   │ 2   │      │ p = 0     ││ p = 0     ││     : 0   :
-//!  │           │           │     │  ──▶ │ p = 1     ││ p = 1     ││     : 0   :   the last half vector
+//!  │           │           │     │  ──▶ │ p = 1     ││ p = 1     ││     : 0   :   the last vector
 //!  │           │           │     │      │ …         ││ …         ││     : 0   :   is filled with zeros
 //!  └───────────┴───────────┴─────┘      └───────────┘└───────────┘└─────┴·····┘
 //! ```
