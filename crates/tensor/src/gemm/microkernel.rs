@@ -51,7 +51,7 @@ use super::needed::Steps;
 use crate::isa::{Isa, LANES};
 
 /// How many rows of B ahead a row is asked for that comes from L2: some 100 cycles.
-const STEPS_AHEAD: usize = 8;
+pub(super) const STEPS_AHEAD: usize = 8;
 
 /// The same for a row that comes from beyond L2, and is copied.
 const COPIED_AHEAD: usize = 10;
@@ -337,7 +337,8 @@ pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: 
 /// other registers on the one over all steps, which took a fifth longer.
 ///
 /// # Safety
-/// As [`tile`], but for A, which is readable where `needed` says, for its steps and MR rows, and `ask`, which is null or readable for one
+/// As [`tile`], but for A, which is readable where `needed` says, for its steps and MR rows; the list, which is readable for sixteen entries more; and
+/// `ask`, which is null or readable for one
 /// address each [`ASK_EACH`](super::listed::ASK_EACH) steps, the last ones too.
 #[inline(always)]
 pub(super) unsafe fn listed_tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {

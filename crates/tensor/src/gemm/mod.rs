@@ -129,9 +129,10 @@ impl<'a> Gemm<'a> {
         Self { epilogue, ..self }
     }
 
-    /// Computes C. Cost: 2·m·n·k operations, and where it pays copies of B and of a transposed A; the buffers for them
-    /// are kept by the threads, so a warm call does not allocate. (α ≠ 1 copies A, and a C whose rows are not adjacent
-    /// is computed beside its place and copied; both use buffers of the call.)
+    /// Computes C. Cost: 2·m·n·k operations, fewer where A is row-major and rows of it side by side have a good part of their zeros in
+    /// common; and where it pays copies of B and of a transposed A. The buffers for them are kept by the threads, so a warm call does not
+    /// allocate. (α ≠ 1 copies A, and a C whose rows are not adjacent is computed beside its place and copied; both use buffers of the
+    /// call.)
     ///
     /// # Errors
     /// If the shapes do not go together, a bias does not have n elements, or a gate has another shape than C, or

@@ -85,7 +85,7 @@ pub(super) struct Needed {
 /// A tile's steps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps {
-    /// The steps, in ascending order.
+    /// The steps, in ascending order, with room for sixteen more behind them.
     pub list: *const u32,
     pub count: usize,
     pub elements: Elements,
