@@ -29,12 +29,12 @@
 //! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a list.
 //! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes: the pixels of a sample); the bits of a tile's rows are joined (the
 //!    words of sixteen samples that have a bit of the tile), and become numbers with one compressed store, or two lookups in a table of
-//!    256 (AVX2, portable). All in one loop, tile by tile, took three times as long: too much of it had no register.
+//!    256 (AVX2, portable). All in one loop, tile by tile, took half as long again: too much of it had no register.
 //! 3. *One list for all panels of B*: their tiles are of one height.
 //! 4. *Only where it pays*: a look at a dozen rows of A tells what tiles of three need.
 //!
 //! The first layer's forward product went from 105 to 59 µs, its dW from 95 to 52 (128 images of MNIST, 100 columns, one thread, AVX-512), of which
-//! the lists are 5 and 8 µs. A product of 250×100×100 takes 0.83 to 0.92 of its time with 65 to 75 % of its steps needed, one of 512×1024×1024
+//! the lists are 5 and 10 µs. A product of 250×100×100 takes 0.83 to 0.92 of its time with 65 to 75 % of its steps needed, one of 512×1024×1024
 //! 0.80 to 0.91.
 //!
 //! Tried and dropped: tiles of one row of floats, which need half of the steps, but load a row of B for seven multiply-adds: as fast as three rows with
