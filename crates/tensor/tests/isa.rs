@@ -537,8 +537,9 @@ impl Op for BitOps {
         let any = isa.any_bits(&self.words, self.mask);
         let mut list = [u32::MAX; LANES];
         let count = isa.list_bits(any, 1000, &mut list);
-        let (numbers, ones) = (isa.load_u(&self.numbers), isa.splat_u(1));
-        let either = isa.lt(isa.splat(0.0), isa.to_float(isa.or(isa.and(numbers, ones), isa.shr::<31>(numbers))));
+        // The first and the last bit: not 0 as a number, whichever of them is set.
+        let ends = isa.and(isa.load_u(&self.numbers), isa.splat_u(0x8000_0001));
+        let either = isa.lt(isa.splat(0.0), isa.abs(isa.to_float(ends)));
         (isa.nonzero_bytes(&self.bytes), any, list[..count].to_vec(), isa.bits(either))
     }
 }

@@ -313,39 +313,33 @@ unsafe fn all_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
     }
 }
 
-/// Computes one tile of `MR` rows and `NV` vectors, with `HALF` also half a vector behind them.
+/// Computes one tile of `MR` rows and `NV` vectors, with `HALF` also half a vector behind them; all steps of k, or with `LISTED` those in
+/// [`Tile::needed`]. (That is known at compile time: where both loops were in one function, the compiler spent other registers on the one over all
+/// steps, which took a fifth longer.)
 ///
 /// # Safety
 /// With `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤ tail ≤ 8`:
-/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k;
+/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k; with `LISTED` where `needed` says, for its steps and MR rows, and the list for
+///   sixteen entries more;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
 /// - `with` is readable at `i·with_row + j` for i < MR, j < cols unless `finish` is `Store`;
-/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses;
+/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses; with `LISTED` for one each
+///   [`ASK_EACH`](super::listed::ASK_EACH) steps, the last ones too;
 /// - `copy` is null, or writable for k rows of whole vectors for all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
-pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
+pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(
+    isa: I,
+    t: &Tile,
+) {
     // SAFETY: every address is one of those the caller promises, for the ranges written above.
     unsafe {
         let mut acc = start::<I, MR, NV, HALF>(isa, t);
-        all_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
-        finish::<I, MR, NV, HALF>(isa, t, &mut acc);
-    }
-}
-
-/// The same, of which only the steps of k in [`Tile::needed`] are done. A function of its own: where both loops were in one, the compiler spent
-/// other registers on the one over all steps, which took a fifth longer.
-///
-/// # Safety
-/// As [`tile`], but for A, which is readable where `needed` says, for its steps and MR rows; the list, which is readable for sixteen entries more; and
-/// `ask`, which is null or readable for one
-/// address each [`ASK_EACH`](super::listed::ASK_EACH) steps, the last ones too.
-#[inline(always)]
-pub(super) unsafe fn listed_tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) {
-    // SAFETY: as for `tile`.
-    unsafe {
-        let mut acc = start::<I, MR, NV, HALF>(isa, t);
-        listed_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+        if LISTED {
+            listed_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+        } else {
+            all_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+        }
         finish::<I, MR, NV, HALF>(isa, t, &mut acc);
     }
 }

@@ -1,6 +1,6 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
-use super::microkernel::{Tile, listed_tile, tile};
+use super::microkernel::{Tile, tile};
 use crate::isa::{AnyIsa, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
@@ -68,48 +68,33 @@ pub fn tile_names(isa: AnyIsa) -> Vec<String> {
     (1..=row.kernels.len()).map(name).collect()
 }
 
-/// The kernels of one width, `NV` whole vectors and perhaps half a one, by height.
+/// The kernels of one width, `NV` whole vectors and perhaps half a one, by height; after `listed` those that leave out steps.
 macro_rules! heights {
-    ($isa:ident, $nv:literal, $half:literal: $($mr:literal)*) => { &[$($isa::<$mr, $nv, $half>),*] };
+    (listed $isa:ident, $nv:literal, $half:literal: $($mr:literal)*) => { &[$($isa::<$mr, $nv, $half, true>),*] };
+    ($isa:ident, $nv:literal, $half:literal: $($mr:literal)*) => { &[$($isa::<$mr, $nv, $half, false>),*] };
 }
 
 /// # Safety
 /// As [`tile`].
-unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
+unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &Tile) {
     // SAFETY: the caller's promise is that of `tile`.
-    unsafe { tile::<Portable, MR, NV, HALF>(Portable, t) }
-}
-
-/// # Safety
-/// As [`listed_tile`].
-unsafe fn listed_portable<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is that of `listed_tile`.
-    unsafe { listed_tile::<Portable, MR, NV, HALF>(Portable, t) }
+    unsafe { tile::<Portable, MR, NV, HALF, LISTED>(Portable, t) }
 }
 
 /// An array of sixteen is four SSE or NEON registers; four rows of it are all there is room for.
 static PORTABLE: Row = Row {
     name: "portable",
     kernels: &[heights!(portable, 0, true: 1 2 3 4), heights!(portable, 1, false: 1 2 3 4)],
-    listed: &[heights!(listed_portable, 0, true: 1 2 3 4), heights!(listed_portable, 1, false: 1 2 3 4)],
+    listed: &[heights!(listed portable, 0, true: 1 2 3 4), heights!(listed portable, 1, false: 1 2 3 4)],
 };
 
 /// # Safety
 /// As [`tile`]; and the CPU has AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt")]
-unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
+unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &Tile) {
     // SAFETY: the caller's promise is that of `tile`, and that the CPU has the instructions.
-    unsafe { tile::<Avx2, MR, NV, HALF>(Avx2::assume(), t) }
-}
-
-/// # Safety
-/// As [`avx2`], with [`listed_tile`] for [`tile`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,popcnt")]
-unsafe fn listed_avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is that of `listed_tile`, and that the CPU has the instructions.
-    unsafe { listed_tile::<Avx2, MR, NV, HALF>(Avx2::assume(), t) }
+    unsafe { tile::<Avx2, MR, NV, HALF, LISTED>(Avx2::assume(), t) }
 }
 
 /// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one.
@@ -117,25 +102,16 @@ unsafe fn listed_avx2<const MR: usize, const NV: usize, const HALF: bool>(t: &Ti
 static AVX2: Row = Row {
     name: "avx2",
     kernels: &[heights!(avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(avx2, 1, false: 1 2 3 4 5 6)],
-    listed: &[heights!(listed_avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(listed_avx2, 1, false: 1 2 3 4 5 6)],
+    listed: &[heights!(listed avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(listed avx2, 1, false: 1 2 3 4 5 6)],
 };
 
 /// # Safety
 /// As [`tile`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
+unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &Tile) {
     // SAFETY: the caller's promise is that of `tile`, and that the CPU has the instructions.
-    unsafe { tile::<Avx512, MR, NV, HALF>(Avx512::assume(), t) }
-}
-
-/// # Safety
-/// As [`avx512`], with [`listed_tile`] for [`tile`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn listed_avx512<const MR: usize, const NV: usize, const HALF: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is that of `listed_tile`, and that the CPU has the instructions.
-    unsafe { listed_tile::<Avx512, MR, NV, HALF>(Avx512::assume(), t) }
+    unsafe { tile::<Avx512, MR, NV, HALF, LISTED>(Avx512::assume(), t) }
 }
 
 /// Thirty-two `zmm` registers: with n of them to a row (a half vector takes a whole one), MR·n + n + 1 ≤ 32.
@@ -153,18 +129,18 @@ static AVX512: Row = Row {
         heights!(avx512, 4, false: 1 2 3 4 5 6),
     ],
     listed: &[
-        heights!(listed_avx512, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
-        heights!(listed_avx512, 1, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
-        heights!(listed_avx512, 1, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-        heights!(listed_avx512, 2, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-        heights!(listed_avx512, 2, true: 1 2 3 4 5 6 7 8 9),
-        heights!(listed_avx512, 3, false: 1 2 3 4 5 6 7 8 9),
-        heights!(listed_avx512, 3, true: 1 2 3 4 5 6),
-        heights!(listed_avx512, 4, false: 1 2 3 4 5 6),
-        heights!(listed_avx512, 4, true: 1 2 3 4 5),
-        heights!(listed_avx512, 5, false: 1 2 3 4 5),
-        heights!(listed_avx512, 5, true: 1 2 3 4),
-        heights!(listed_avx512, 6, false: 1 2 3 4),
-        heights!(listed_avx512, 6, true: 1 2 3),
+        heights!(listed avx512, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
+        heights!(listed avx512, 1, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20),
+        heights!(listed avx512, 1, true: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        heights!(listed avx512, 2, false: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        heights!(listed avx512, 2, true: 1 2 3 4 5 6 7 8 9),
+        heights!(listed avx512, 3, false: 1 2 3 4 5 6 7 8 9),
+        heights!(listed avx512, 3, true: 1 2 3 4 5 6),
+        heights!(listed avx512, 4, false: 1 2 3 4 5 6),
+        heights!(listed avx512, 4, true: 1 2 3 4 5),
+        heights!(listed avx512, 5, false: 1 2 3 4 5),
+        heights!(listed avx512, 5, true: 1 2 3 4),
+        heights!(listed avx512, 6, false: 1 2 3 4),
+        heights!(listed avx512, 6, true: 1 2 3),
     ],
 };

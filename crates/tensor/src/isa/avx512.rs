@@ -241,10 +241,6 @@ impl Isa for Avx512 {
         unsafe { _mm512_and_si512(a, b) }
     }
     #[inline(always)]
-    fn or(self, a: Self::U, b: Self::U) -> Self::U {
-        unsafe { _mm512_or_si512(a, b) }
-    }
-    #[inline(always)]
     fn xor(self, a: Self::U, b: Self::U) -> Self::U {
         unsafe { _mm512_xor_si512(a, b) }
     }

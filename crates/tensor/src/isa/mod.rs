@@ -198,8 +198,6 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn mul_u(self, a: Self::U, b: Self::U) -> Self::U;
     /// `a & b`
     fn and(self, a: Self::U, b: Self::U) -> Self::U;
-    /// `a | b`
-    fn or(self, a: Self::U, b: Self::U) -> Self::U;
     /// `a ^ b`
     fn xor(self, a: Self::U, b: Self::U) -> Self::U;
     /// `a << N`

@@ -184,10 +184,6 @@ impl Isa for Portable {
         zip(a, b, |a, b| a & b)
     }
     #[inline(always)]
-    fn or(self, a: Self::U, b: Self::U) -> Self::U {
-        zip(a, b, |a, b| a | b)
-    }
-    #[inline(always)]
     fn xor(self, a: Self::U, b: Self::U) -> Self::U {
         zip(a, b, |a, b| a ^ b)
     }
