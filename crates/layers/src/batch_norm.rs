@@ -19,7 +19,8 @@
 //!
 //! 1. *Along the rows, a block of them at a time* (`tensor/src/vec/columns.rs`): each row is a stream, and the
 //!    numbers a column are in registers for a vector of all the block's rows. It is two passes over X forward, in
-//!    blocks of 8 and of 4 rows, and two over X and dY backward, in blocks of 4 and of 2.
+//!    blocks of 8 and of 4 rows, and two over X and dY backward, in blocks of 4 and of 2. The second passes are folded ([`each`]): rows of
+//!    100 floats are taken four at a time, as whole vectors.
 //! 2. *x̂ is not stored.* Backward computes it again from X and μ: a subtraction instead of a B×D buffer that would be written and read.
 //! 3. *What is the same down a column is taken out of the loop.* With t = x − μ, forward is y = (γ·s)·t + β; backward's sums are Σ dy and Σ dy·t
 //!    (dγ = s·Σ dy·t), and dx = γ·s·((dy − dβ/B) − (s·dγ/B)·t): four operations an element instead of five. The differences stay
@@ -39,7 +40,9 @@ use crate::layer::{Layer, Parameter, Pass, Role, Statistic, expect_shape};
 use std::ops::Range;
 use tensor::isa::Isa;
 use tensor::profile::{Work, kernel};
-use tensor::vec::{ASCENDING, BlockKernel, ColumnKernel, Columns, ColumnsMut, DESCENDING, for_all_columns, once, pass};
+use tensor::vec::{
+    ASCENDING, BlockKernel, ColumnKernel, Columns, ColumnsMut, DESCENDING, each, for_all_columns, once, pass,
+};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// Whose ε and running variance; see the module.
@@ -120,6 +123,57 @@ impl BatchNorm {
 
     fn width(&self) -> usize {
         self.gamma.len()
+    }
+
+    /// Statistics and Y of a training batch.
+    fn train<const RELU: bool>(&mut self, exec: Exec, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) {
+        let kernel = Training::<RELU> { form: self.form, gamma: self.gamma.as_slice(), beta: self.beta.as_slice() };
+        let per_column = [
+            self.mean.as_mut_slice(),
+            self.var.as_mut_slice(),
+            self.inv_std.as_mut_slice(),
+            self.scale.as_mut_slice(),
+            self.running_mean.as_mut_slice(),
+            self.running_var.as_mut_slice(),
+        ];
+        for_all_columns(exec, &kernel, [x], [y], per_column);
+    }
+
+    /// Y from the running statistics.
+    fn infer<const RELU: bool>(&mut self, exec: Exec, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) {
+        let kernel = Inference::<RELU> {
+            form: self.form,
+            gamma: self.gamma.as_slice(),
+            beta: self.beta.as_slice(),
+            running_mean: self.running_mean.as_slice(),
+            running_var: self.running_var.as_slice(),
+        };
+        for_all_columns(exec, &kernel, [x], [y], [self.slope.as_mut_slice()]);
+    }
+
+    /// dγ, dβ, and dX, if asked for; with `MASK`, after the ReLU's derivative.
+    fn gradients<const MASK: bool>(
+        &mut self,
+        exec: Exec,
+        x_dy: [View<'_, f32, 2>; 2],
+        dx: Option<ViewMut<'_, f32, 2>>,
+    ) {
+        let kernel = Backward::<MASK> {
+            beta: self.beta.as_slice(),
+            mean: self.mean.as_slice(),
+            inv_std: self.inv_std.as_slice(),
+            scale: self.scale.as_slice(),
+        };
+        let per_column = [
+            self.d_beta.as_mut_slice(),
+            self.d_gamma.as_mut_slice(),
+            self.mean_dy.as_mut_slice(),
+            self.slope.as_mut_slice(),
+        ];
+        match dx {
+            Some(dx) => for_all_columns(exec, &kernel, x_dy, [dx], per_column),
+            None => for_all_columns(exec, &kernel, x_dy, [], per_column),
+        }
     }
 }
 
@@ -223,11 +277,9 @@ fn normalise<I: Isa>(isa: I, x: I::F, [mean, scale, shift]: [I::F; 3]) -> I::F {
 }
 
 /// Y from mean, scale and shift.
-struct Normalise {
-    relu: bool,
-}
+struct Normalise<const RELU: bool>;
 
-impl BlockKernel<1, 1, 3, 0> for Normalise {
+impl<const RELU: bool> BlockKernel<1, 1, 3, 0> for Normalise<RELU> {
     #[inline(always)]
     fn block<I: Isa, const R: usize>(
         &self,
@@ -241,7 +293,7 @@ impl BlockKernel<1, 1, 3, 0> for Normalise {
         let mut y = x;
         for y in &mut y {
             *y = normalise(isa, *y, numbers);
-            if self.relu {
+            if RELU {
                 *y = isa.max(zero, *y);
             }
         }
@@ -250,14 +302,13 @@ impl BlockKernel<1, 1, 3, 0> for Normalise {
 }
 
 /// Statistics and Y of a training batch. A number a column: μ, σ², 1/√(σ² + ε), γ/√(σ² + ε), and the running mean and variance.
-struct Training<'a> {
+struct Training<'a, const RELU: bool> {
     form: BatchNormForm,
     gamma: &'a [f32],
     beta: &'a [f32],
-    relu: bool,
 }
 
-impl ColumnKernel<1, 1, 6> for Training<'_> {
+impl<const RELU: bool> ColumnKernel<1, 1, 6> for Training<'_, RELU> {
     #[inline(always)]
     fn run<I: Isa>(
         &self,
@@ -280,22 +331,20 @@ impl ColumnKernel<1, 1, 6> for Training<'_> {
         let (gamma, beta) = (&self.gamma[columns.clone()], &self.beta[columns]);
         let numbers = &mut [&mut *mean, &mut *var, inv_std, &mut *scale, running_mean, running_var];
         once(isa, &Statistics { form: self.form }, x.rows(), [gamma], numbers);
-        let kernel = Normalise { relu: self.relu };
-        pass::<I, _, 1, 1, 3, 0, NORMALISE_ROWS, DESCENDING>(isa, &kernel, [x], &mut y, [mean, scale, beta], &mut []);
+        each::<I, _, 1, 1, 3, NORMALISE_ROWS, DESCENDING>(isa, &Normalise::<RELU>, [x], &mut y, [mean, scale, beta]);
     }
 }
 
 /// Y from the running statistics. A number a column: γ/√(σ² + ε).
-struct Inference<'a> {
+struct Inference<'a, const RELU: bool> {
     form: BatchNormForm,
     gamma: &'a [f32],
     beta: &'a [f32],
     running_mean: &'a [f32],
     running_var: &'a [f32],
-    relu: bool,
 }
 
-impl ColumnKernel<1, 1, 1> for Inference<'_> {
+impl<const RELU: bool> ColumnKernel<1, 1, 1> for Inference<'_, RELU> {
     #[inline(always)]
     fn run<I: Isa>(
         &self,
@@ -308,17 +357,14 @@ impl ColumnKernel<1, 1, 1> for Inference<'_> {
         let (gamma, var) = (&self.gamma[columns.clone()], &self.running_var[columns.clone()]);
         once(isa, &Scale { form: self.form }, 0, [gamma, var], &mut [&mut *scale]);
         let (mean, shift) = (&self.running_mean[columns.clone()], &self.beta[columns]);
-        let kernel = Normalise { relu: self.relu };
-        pass::<I, _, 1, 1, 3, 0, NORMALISE_ROWS, ASCENDING>(isa, &kernel, x, &mut y, [mean, scale, shift], &mut []);
+        each::<I, _, 1, 1, 3, NORMALISE_ROWS, ASCENDING>(isa, &Normalise::<RELU>, x, &mut y, [mean, scale, shift]);
     }
 }
 
 /// Σ dy and Σ dy·(x − μ), which move. With `mask`, dy is 0 where scale·(x − mean) + shift ≤ 0.
-struct Sums {
-    mask: bool,
-}
+struct Sums<const MASK: bool>;
 
-impl BlockKernel<2, 0, 3, 2> for Sums {
+impl<const MASK: bool> BlockKernel<2, 0, 3, 2> for Sums<MASK> {
     #[inline(always)]
     fn block<I: Isa, const R: usize>(
         &self,
@@ -331,7 +377,7 @@ impl BlockKernel<2, 0, 3, 2> for Sums {
         let zero = isa.splat(0.0);
         let (mut block_dy, mut block_dy_t) = (zero, zero);
         for r in 0..R {
-            let dy = if self.mask { isa.gate(normalise(isa, x[r], numbers), dy[r]) } else { dy[r] };
+            let dy = if MASK { isa.gate(normalise(isa, x[r], numbers), dy[r]) } else { dy[r] };
             block_dy = isa.add(block_dy, dy);
             block_dy_t = isa.fma(dy, isa.sub(x[r], numbers[0]), block_dy_t);
         }
@@ -359,11 +405,9 @@ impl BlockKernel<0, 0, 1, 4> for Slopes {
 }
 
 /// dX from mean, scale, shift, Σdy/B and the slope s·dγ/B.
-struct Gradient {
-    mask: bool,
-}
+struct Gradient<const MASK: bool>;
 
-impl BlockKernel<2, 1, 5, 0> for Gradient {
+impl<const MASK: bool> BlockKernel<2, 1, 5, 0> for Gradient<MASK> {
     #[inline(always)]
     fn block<I: Isa, const R: usize>(
         &self,
@@ -375,7 +419,7 @@ impl BlockKernel<2, 1, 5, 0> for Gradient {
     ) -> ([[I::F; R]; 1], [I::F; 0]) {
         let mut dx = x;
         for r in 0..R {
-            let dy = if self.mask { isa.gate(normalise(isa, x[r], [mean, scale, shift]), dy[r]) } else { dy[r] };
+            let dy = if MASK { isa.gate(normalise(isa, x[r], [mean, scale, shift]), dy[r]) } else { dy[r] };
             let centred = isa.sub(dy, mean_dy);
             dx[r] = isa.mul(scale, isa.fnma(slope, isa.sub(x[r], mean), centred));
         }
@@ -384,16 +428,15 @@ impl BlockKernel<2, 1, 5, 0> for Gradient {
 }
 
 /// dβ and dγ, and dX, if it is there, from X and dY. A number a column: dβ, dγ, dβ/B and the slope.
-struct Backward<'a> {
+struct Backward<'a, const MASK: bool> {
     beta: &'a [f32],
     mean: &'a [f32],
     inv_std: &'a [f32],
     /// γ/√(σ² + ε)
     scale: &'a [f32],
-    mask: bool,
 }
 
-impl<const DX: usize> ColumnKernel<2, DX, 4> for Backward<'_> {
+impl<const DX: usize, const MASK: bool> ColumnKernel<2, DX, 4> for Backward<'_, MASK> {
     #[inline(always)]
     fn run<I: Isa>(
         &self,
@@ -407,14 +450,12 @@ impl<const DX: usize> ColumnKernel<2, DX, 4> for Backward<'_> {
             [self.beta, self.mean, self.inv_std, self.scale].map(|values| &values[columns.clone()]);
         d_beta.fill(0.0);
         d_gamma.fill(0.0);
-        let kernel = Sums { mask: self.mask };
         let moving = &mut [&mut *d_beta, &mut *d_gamma];
-        pass::<I, _, 2, 0, 3, 2, SUMS_ROWS, ASCENDING>(isa, &kernel, x, &mut [], [mean, scale, beta], moving);
+        pass::<I, _, 2, 0, 3, 2, SUMS_ROWS, ASCENDING>(isa, &Sums::<MASK>, x, &mut [], [mean, scale, beta], moving);
         once(isa, &Slopes, x[0].rows(), [inv_std], &mut [&mut *d_beta, &mut *d_gamma, &mut *mean_dy, &mut *slope]);
-        let kernel = Gradient { mask: self.mask };
         for dx in dx {
             let numbers = [mean, scale, beta, &*mean_dy, &*slope];
-            pass::<I, _, 2, 1, 5, 0, GRADIENT_ROWS, DESCENDING>(isa, &kernel, x, &mut [dx], numbers, &mut []);
+            each::<I, _, 2, 1, 5, GRADIENT_ROWS, DESCENDING>(isa, &Gradient::<MASK>, x, &mut [dx], numbers);
         }
     }
 }
@@ -440,34 +481,10 @@ impl Layer for BatchNorm {
         expect_shape("batch_norm", "Y", y.shape(), shape)?;
         // Subtract and add; subtract, multiply-add; subtract, multiply, multiply-add.
         kernel("batch norm", Work::streaming(x.len(), x.len(), 8 * x.len()), || match pass {
-            Pass::Training { .. } => {
-                let kernel = Training {
-                    form: self.form,
-                    gamma: self.gamma.as_slice(),
-                    beta: self.beta.as_slice(),
-                    relu: self.relu,
-                };
-                let per_column = [
-                    self.mean.as_mut_slice(),
-                    self.var.as_mut_slice(),
-                    self.inv_std.as_mut_slice(),
-                    self.scale.as_mut_slice(),
-                    self.running_mean.as_mut_slice(),
-                    self.running_var.as_mut_slice(),
-                ];
-                for_all_columns(exec, &kernel, [x], [y], per_column);
-            }
-            Pass::Inference => {
-                let kernel = Inference {
-                    form: self.form,
-                    gamma: self.gamma.as_slice(),
-                    beta: self.beta.as_slice(),
-                    running_mean: self.running_mean.as_slice(),
-                    running_var: self.running_var.as_slice(),
-                    relu: self.relu,
-                };
-                for_all_columns(exec, &kernel, [x], [y], [self.slope.as_mut_slice()]);
-            }
+            Pass::Training { .. } if self.relu => self.train::<true>(exec, x, y),
+            Pass::Training { .. } => self.train::<false>(exec, x, y),
+            Pass::Inference if self.relu => self.infer::<true>(exec, x, y),
+            Pass::Inference => self.infer::<false>(exec, x, y),
         });
         Ok(())
     }
@@ -487,22 +504,12 @@ impl Layer for BatchNorm {
             expect_shape("batch_norm", "dX", dx.shape(), shape)?;
         }
         let work = Work::streaming(2 * x.len(), dx.as_ref().map_or(0, ViewMut::len), 11 * x.len());
-        let kernel_of = Backward {
-            beta: self.beta.as_slice(),
-            mean: self.mean.as_slice(),
-            inv_std: self.inv_std.as_slice(),
-            scale: self.scale.as_slice(),
-            mask: self.relu && !self.dy_is_gated,
-        };
-        let per_column = [
-            self.d_beta.as_mut_slice(),
-            self.d_gamma.as_mut_slice(),
-            self.mean_dy.as_mut_slice(),
-            self.slope.as_mut_slice(),
-        ];
-        kernel("batch norm", work, || match dx {
-            Some(dx) => for_all_columns(exec, &kernel_of, [x, dy], [dx], per_column),
-            None => for_all_columns(exec, &kernel_of, [x, dy], [], per_column),
+        kernel("batch norm", work, || {
+            if self.relu && !self.dy_is_gated {
+                self.gradients::<true>(exec, [x, dy], dx);
+            } else {
+                self.gradients::<false>(exec, [x, dy], dx);
+            }
         });
         Ok(())
     }

@@ -11,7 +11,9 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use tensor::isa::{AnyIsa, Isa, LANES, Op};
-use tensor::vec::{ASCENDING, BlockKernel, ColumnKernel, Columns, ColumnsMut, DESCENDING, for_all_columns, once, pass};
+use tensor::vec::{
+    ASCENDING, BlockKernel, ColumnKernel, Columns, ColumnsMut, DESCENDING, each, for_all_columns, once, pass,
+};
 use tensor::{Exec, Tensor, View, ViewMut};
 use testkit::compare::assert_bits;
 use testkit::panics::message;
@@ -199,6 +201,88 @@ fn a_matrix_larger_than_the_caches_is_written_whole_wherever_its_rows_begin() {
                 (0..wide).map(|j| if columns.contains(&j) { (j + 1) as f32 } else { f32::NAN }).collect();
             for (i, got) in y.view().row_iter().enumerate() {
                 assert_bits(&format!("columns {columns:?} of row {i} on {}", isa.name()), got, &want);
+            }
+        }
+    }
+}
+
+/// `sum ← (a − fixed₀) + b`, `scaled ← a · fixed₁`
+struct Rescale;
+impl BlockKernel<2, 2, 2, 0> for Rescale {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(
+        &self,
+        isa: I,
+        _: usize,
+        [a, b]: [[I::F; R]; 2],
+        [less, times]: [I::F; 2],
+        []: [I::F; 0],
+    ) -> ([[I::F; R]; 2], [I::F; 0]) {
+        let (mut sum, mut scaled) = (a, a);
+        for r in 0..R {
+            sum[r] = isa.add(isa.sub(a[r], less), b[r]);
+            scaled[r] = isa.mul(a[r], times);
+        }
+        ([sum, scaled], [])
+    }
+}
+/// [`Rescale`] by [`each`].
+struct Each<'a> {
+    fixed: [&'a [f32]; 2],
+}
+impl ColumnKernel<2, 2, 0> for Each<'_> {
+    #[inline(always)]
+    fn run<I: Isa>(
+        &self,
+        isa: I,
+        columns: Range<usize>,
+        x: [Columns<'_>; 2],
+        mut y: [ColumnsMut<'_>; 2],
+        []: [&mut [f32]; 0],
+    ) {
+        let fixed = self.fixed.map(|values| &values[columns.clone()]);
+        each::<I, _, 2, 2, 2, 4, ASCENDING>(isa, &Rescale, x, &mut y, fixed);
+        // Again, for nothing that was written may depend on what was there.
+        each::<I, _, 2, 2, 2, 3, DESCENDING>(isa, &Rescale, x, &mut y, fixed);
+    }
+}
+
+#[test]
+fn rows_that_are_folded_into_whole_vectors_meet_the_numbers_of_their_own_columns() {
+    let mut rng = Rng::new(5);
+    for isa in AnyIsa::available() {
+        // Folded by 16, 8, 4, 2 and not at all; wider than is folded; and about as many rows as are worth it.
+        for width in [1, 2, 7, 8, 10, 16, 17, 40, 50, 63, 65, 100, 128, 250, 255, 257, 520] {
+            for rows in [1, 5, 12, 15, 16, 17, 47, 48, 63, 64, 65, 79, 100] {
+                for gaps in [[0; 4], [3, 0, 0, 0], [0, 3, 0, 0], [0, 0, 3, 0], [0, 0, 0, 3]] {
+                    let name = format!("{rows}x{width}, with gaps of {gaps:?} on {}", isa.name());
+                    let [a, b] = [(); 2].map(|()| rough(&mut rng, rows * width));
+                    let fixed = [(); 2].map(|()| rough(&mut rng, width));
+                    let x = [(&a, gaps[0]), (&b, gaps[1])]
+                        .map(|(values, gap)| Poisoned::matrix(rows, width, width + gap, 7).with_values(values));
+                    let mut y = [gaps[2], gaps[3]].map(|gap| Poisoned::matrix(rows, width, width + gap, 64));
+                    {
+                        let x = x.each_ref().map(|x| {
+                            View::with_strides(x.as_slice(), [rows, width], [x.row_stride(), 1]).expect("fits")
+                        });
+                        let y = y.each_mut().map(|y| {
+                            let stride = y.row_stride();
+                            ViewMut::with_strides(y.as_mut_slice(), [rows, width], [stride, 1]).expect("fits")
+                        });
+                        let fixed = fixed.each_ref().map(Vec::as_slice);
+                        for_all_columns(Exec::with_isa(isa, 1), &Each { fixed }, x, y, []);
+                    }
+                    for y in &y {
+                        y.assert_guards_untouched();
+                    }
+                    let want = |f: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
+                        (0..rows * width).map(|at| f(at, at % width)).collect()
+                    };
+                    let (sum, scaled) =
+                        (want(&|at, j| a[at] - fixed[0][j] + b[at]), want(&|at, j| a[at] * fixed[1][j]));
+                    assert_bits(&format!("sum of {name}"), &y[0].values(), &sum);
+                    assert_bits(&format!("scaled of {name}"), &y[1].values(), &scaled);
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ mod sqrt;
 mod tanh;
 
 pub use bytes::ByteRows;
-pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, once, pass};
+pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, each, once, pass};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};
