@@ -180,6 +180,28 @@ fn any_strides_alpha_beta_epilogue_blocks_and_threads_give_the_bits_of_the_chain
 }
 
 #[test]
+fn rows_of_a_transposed_a_that_are_packed_give_the_bits_of_the_chain_for_every_block_and_thread() {
+    let mut rng = Rng::new(6);
+    for isa in AnyIsa::available() {
+        for shape in [[1, 20, 300], [5, 1, 257], [7, 9, 260], [49, 23, 256], [97, 15, 333], [150, 8, 300]] {
+            for threads in [1, 2, 3] {
+                for [alpha, beta] in [[1.0, 0.0], [-0.5, -2.0]] {
+                    for blocking in
+                        [SMALL_BLOCKS, Blocking { pack_above: 0, pack_rows: 0, near: 0, ..Blocking::default() }]
+                    {
+                        let blocking = Blocking { per_thread: 1, to_wake: 0, ..blocking };
+                        let layouts = [Layout::Transposed, Layout::RowMajor];
+                        let epilogue = (threads % 3) as u8;
+                        let case = Case { layouts, alpha, beta, epilogue, blocking, threads, ..plain(shape) };
+                        check(isa, &case, &mut rng);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn the_chapters_products_are_right_with_their_transposes() {
     let mut rng = Rng::new(3);
     for isa in AnyIsa::available() {
@@ -312,6 +334,11 @@ fn plans_route_by_shape() {
     assert!(large.pack && large.kc == 512 && large.nc == 512, "a large B is packed in blocks: {large}");
     assert!(!plan([4096, 64, 4096], [false, false]).panels_first, "a C of 64 MB is written row by row");
     assert_eq!(plan([2048, 2048, 2048], [false, false]).split, Split::Serial);
+    let gradient = plan([1024, 512, 1024], [true, false]);
+    assert!(gradient.packs_a, "rows of a transposed A are packed: {gradient}");
+    assert_eq!([gradient.kc, gradient.nc], [256, 1024], "once, by wider blocks of fewer steps: {gradient}");
+    let narrow = plan([1024, 512, 512], [true, false]);
+    assert_eq!([narrow.kc, narrow.nc], [512, 512], "one block of columns packs them once as it is: {narrow}");
 }
 
 #[test]
@@ -328,6 +355,11 @@ fn a_thread_is_started_only_where_it_pays() {
     assert!(
         matches!(split(Workers::Awake, [100, 100, 784], [false, true]), Split::Columns { .. }),
         "each packs its own part of B"
+    );
+    assert_eq!(
+        split(Workers::Asleep, [1024, 512, 1024], gradient),
+        Split::OwnRows { threads: 2 },
+        "by columns each thread would pack all rows of A"
     );
 }
 

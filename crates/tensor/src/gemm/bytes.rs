@@ -40,6 +40,7 @@ pub fn multiply_bytes(
         skips,
         b_strides: b.strides(),
         storing: false,
+        one_block: false,
     };
     plan::execute(exec, &product, &Blocking::default(), |plan| {
         driver::run(exec, plan, source, b, 0.0, c, epilogue);

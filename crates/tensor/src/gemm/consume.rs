@@ -128,8 +128,15 @@ fn consume_source<const S: usize>(
     };
     let bytes = !matches!(a, Source::Floats(_));
     let skips = bytes && needed::skips(exec, a, n);
-    let product =
-        Product { shape: [m, k, n], a_strides: a.strides(), bytes, skips, b_strides: b.strides(), storing: true };
+    let product = Product {
+        shape: [m, k, n],
+        a_strides: a.strides(),
+        bytes,
+        skips,
+        b_strides: b.strides(),
+        storing: true,
+        one_block: true,
+    };
     // All of k is one block.
     let blocking = Blocking::default();
     let blocking =

@@ -203,6 +203,7 @@ impl<'a> Gemm<'a> {
             skips: false,
             b_strides: self.b.strides(),
             storing,
+            one_block: false,
         }
     }
 

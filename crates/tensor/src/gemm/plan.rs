@@ -85,8 +85,8 @@ pub enum Split {
         /// Into so many chunks the rows are cut.
         chunks: usize,
     },
-    /// The threads take chunks of rows, and each packs all of B for itself: for a small B, where waiting for each other costs more. The rows of
-    /// a batch stay with their threads.
+    /// The threads take chunks of rows, and each packs all of B for itself: for a small B, where waiting for each other costs more and the rows
+    /// of a batch stay with their threads; and where rows of A are packed, which costs more than packing B, and by columns each would pack all.
     OwnRows {
         /// At most so many threads, and chunks.
         threads: usize,
@@ -113,6 +113,8 @@ pub(super) struct Product {
     pub b_strides: [usize; 2],
     /// Whether C is written without being read, and without an epilogue.
     pub storing: bool,
+    /// Whether all of k must be one block, for C is handed over and not kept.
+    pub one_block: bool,
 }
 
 impl Product {
@@ -154,7 +156,7 @@ pub struct Plan {
 impl Plan {
     /// The route of a product.
     pub(super) fn new(exec: Exec, workers: Workers, product: &Product, blocking: &Blocking) -> Self {
-        let &Product { shape, a_strides, bytes: from_bytes, skips, b_strides, storing } = product;
+        let &Product { shape, a_strides, bytes: from_bytes, skips, b_strides, storing, one_block } = product;
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
         let panel = HALF_LANES * row.max_halves(Tiles::Full);
@@ -200,9 +202,24 @@ impl Plan {
         // chunk of columns looks at all of A.
         let even = skips || work < EVEN || workers == Workers::Helping;
         let chunks = if even { threads } else { uneven(threads) };
+        let packs_a = !from_bytes
+            && !skips
+            && pack
+            && !panels_first
+            && a_strides[0] == 1
+            && a_strides[1] > 1
+            && n >= PANELS * panel;
+        // Each block of columns packs all of A once more, and so does each thread that has its own: the blocks are wider, of fewer steps, and
+        // the threads take rows.
+        let wide = packs_a && !one_block;
+        let (kc, nc) = if wide && n > blocking.nc {
+            (k.div_ceil(k.div_ceil((blocking.kc / 2).max(1)).max(1)), 2 * blocking.nc)
+        } else {
+            (kc, blocking.nc)
+        };
         let split = if threads == 1 {
             Split::Serial
-        } else if pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone {
+        } else if (pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone) || wide {
             Split::OwnRows { threads }
         } else if (pack && halves >= if skips { 32 } else { 4 } * threads)
             || (2 * bands < halves && bands < 2 * threads)
@@ -214,17 +231,10 @@ impl Plan {
         } else {
             Split::Rows { threads, chunks }
         };
-        let packs_a = !from_bytes
-            && !skips
-            && pack
-            && !panels_first
-            && a_strides[0] == 1
-            && a_strides[1] > 1
-            && n >= PANELS * panel;
         let copies = pack && !skips && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
         let nc = match split {
             Split::Serial | Split::Columns { .. } if pack && panels_first => panel,
-            _ if pack => (blocking.nc * blocking.kc / kc.max(blocking.kc)).max(1).next_multiple_of(LANES),
+            _ if pack => (nc * blocking.kc / kc.max(blocking.kc)).max(1).next_multiple_of(LANES),
             _ => n.max(1),
         };
         Self {
