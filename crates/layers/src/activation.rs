@@ -4,7 +4,7 @@ use crate::layer::{Layer, Pass, expect_shape};
 use std::marker::PhantomData;
 use tensor::isa::{Isa, Op};
 use tensor::profile::{Work, kernel};
-use tensor::vec::{map_lanes, map2_lanes};
+use tensor::vec::{LaneFunction, map_lanes, map2_lanes};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// The activation functions, by name.
@@ -62,6 +62,24 @@ impl<F: Function> Elementwise<F> {
     }
 }
 
+/// f, as what [`map_lanes`] takes.
+struct Value<F>(PhantomData<F>);
+
+impl<F> Clone for Value<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Value<F> {}
+
+impl<F: Function> LaneFunction for Value<F> {
+    #[inline(always)]
+    fn value<I: Isa>(self, isa: I, x: I::F) -> I::F {
+        F::value(isa, x)
+    }
+}
+
 /// Y ← f(X), row by row.
 struct Forward<'a, F>(View<'a, f32, 2>, ViewMut<'a, f32, 2>, PhantomData<F>);
 
@@ -70,7 +88,7 @@ impl<F: Function> Op for Forward<'_, F> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         for (x, y) in self.0.row_iter().zip(self.1.into_row_iter()) {
-            map_lanes(isa, x, y, |x| F::value(isa, x));
+            map_lanes(isa, x, y, Value::<F>(PhantomData));
         }
     }
 }

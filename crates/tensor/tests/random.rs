@@ -6,7 +6,7 @@
 use std::f64::consts::TAU;
 use tensor::exec::Exec;
 use tensor::isa::{AnyIsa, Isa, LANES, Op};
-use tensor::vec::{LaneRng, cos_sin_turns_lanes, map_lanes, normal_pairs, uniform_lanes};
+use tensor::vec::{LaneFunction, LaneRng, cos_sin_turns_lanes, map_lanes, normal_pairs, uniform_lanes};
 use testkit::compare::{Bound, assert_bits, assert_close};
 use testkit::poison::Poisoned;
 use testkit::rng::Rng;
@@ -360,13 +360,29 @@ fn halves_of_different_lengths_are_refused() {
     normal_pairs(Exec::with_isa(best(), 1), &mut [0.5; 3], &mut [0.5; 4]);
 }
 
+#[derive(Clone, Copy)]
+struct Cos;
+impl LaneFunction for Cos {
+    #[inline(always)]
+    fn value<I: Isa>(self, isa: I, turns: I::F) -> I::F {
+        cos_sin_turns_lanes(isa, turns).0
+    }
+}
+#[derive(Clone, Copy)]
+struct Sin;
+impl LaneFunction for Sin {
+    #[inline(always)]
+    fn value<I: Isa>(self, isa: I, turns: I::F) -> I::F {
+        cos_sin_turns_lanes(isa, turns).1
+    }
+}
 struct CosSin<'a>(&'a [f32], &'a mut [f32], &'a mut [f32]);
 impl Op for CosSin<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        map_lanes(isa, self.0, self.1, |u| cos_sin_turns_lanes(isa, u).0);
-        map_lanes(isa, self.0, self.2, |u| cos_sin_turns_lanes(isa, u).1);
+        map_lanes(isa, self.0, self.1, Cos);
+        map_lanes(isa, self.0, self.2, Sin);
     }
 }
 

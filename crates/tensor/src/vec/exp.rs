@@ -16,24 +16,24 @@
 //!
 //! Error: at most 1.02 ULP over all 2³² inputs (`cargo test -p tensor --release -- --ignored`), subnormals included.
 
-use super::map::map_lanes;
+use super::map::{LaneFunction, map};
 use crate::exec::Exec;
-use crate::isa::{Isa, Op};
+use crate::isa::Isa;
 
 /// `y[i] ← e^x[i]`. At most 1.02 ULP from the exact value; overflows to ∞, underflows through the subnormals to 0.
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn exp(exec: Exec, x: &[f32], y: &mut [f32]) {
-    struct Exp<'a>(&'a [f32], &'a mut [f32]);
-    impl Op for Exp<'_> {
-        type Output = ();
+    #[derive(Clone, Copy)]
+    struct Exp;
+    impl LaneFunction for Exp {
         #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            map_lanes(isa, self.0, self.1, |x| exp_lanes(isa, x));
+        fn value<I: Isa>(self, isa: I, x: I::F) -> I::F {
+            exp_lanes(isa, x)
         }
     }
-    exec.run(Exp(x, y));
+    map(exec, x, y, Exp);
 }
 
 /// 1.5·2²³: adding it leaves the nearest integer in the low mantissa bits.

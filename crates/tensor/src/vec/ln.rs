@@ -14,24 +14,24 @@
 //!
 //! ln 0 = −∞, ln of a negative number is NaN, ln ∞ = ∞. Error: at most 1 ULP over all 2³² inputs.
 
-use super::map::map_lanes;
+use super::map::{LaneFunction, map};
 use crate::exec::Exec;
-use crate::isa::{Isa, Op};
+use crate::isa::Isa;
 
 /// `y[i] ← ln x[i]`. At most 1 ULP from the exact value; −∞ at 0, NaN below.
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn ln(exec: Exec, x: &[f32], y: &mut [f32]) {
-    struct Ln<'a>(&'a [f32], &'a mut [f32]);
-    impl Op for Ln<'_> {
-        type Output = ();
+    #[derive(Clone, Copy)]
+    struct Ln;
+    impl LaneFunction for Ln {
         #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            map_lanes(isa, self.0, self.1, |x| ln_lanes(isa, x));
+        fn value<I: Isa>(self, isa: I, x: I::F) -> I::F {
+            ln_lanes(isa, x)
         }
     }
-    exec.run(Ln(x, y));
+    map(exec, x, y, Ln);
 }
 
 /// ln 2 to 13 bits: times an exponent it is exact.

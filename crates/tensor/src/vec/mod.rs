@@ -22,7 +22,7 @@ pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, each,
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};
-pub use map::{map_lanes, map2_lanes, scale};
+pub use map::{LaneFunction, map_lanes, map2_lanes, scale};
 pub use normal::normal_pairs;
 pub use random::{LaneRng, uniform_lanes};
 pub use reduce::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};

@@ -11,6 +11,15 @@ use super::{cos_sin_turns_lanes, ln_lanes};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 
+/// Lane by lane a pair of deviates. (A function, and not a closure: see `map.rs`.)
+#[inline(always)]
+fn pair<I: Isa>(isa: I, u1: I::F, u2: I::F) -> (I::F, I::F) {
+    let u1 = isa.add(u1, isa.splat(1.0 / 16_777_216.0));
+    let r = isa.sqrt(isa.mul(isa.splat(-2.0), ln_lanes(isa, u1)));
+    let (cos, sin) = cos_sin_turns_lanes(isa, u2);
+    (isa.mul(r, cos), isa.mul(r, sin))
+}
+
 /// Turns uniforms in [0, 1) into independent standard normal deviates, in place: `u1` into the cosine half of each
 /// pair, `u2` into the sine half. Uniforms are multiples of 2⁻²⁴; `u1` is used as u₁ + 2⁻²⁴, so that 0 is allowed.
 ///
@@ -22,20 +31,14 @@ pub fn normal_pairs(exec: Exec, u1: &mut [f32], u2: &mut [f32]) {
         type Output = ();
         #[inline(always)]
         fn run<I: Isa>(self, isa: I) {
-            let transform = |u1, u2| {
-                let u1 = isa.add(u1, isa.splat(1.0 / 16_777_216.0));
-                let r = isa.sqrt(isa.mul(isa.splat(-2.0), ln_lanes(isa, u1)));
-                let (cos, sin) = cos_sin_turns_lanes(isa, u2);
-                (isa.mul(r, cos), isa.mul(r, sin))
-            };
             let (u1, u1_tail) = self.0.as_chunks_mut::<LANES>();
             let (u2, u2_tail) = self.1.as_chunks_mut::<LANES>();
             for (u1, u2) in u1.iter_mut().zip(u2) {
-                let (z0, z1) = transform(isa.load(u1), isa.load(u2));
+                let (z0, z1) = pair(isa, isa.load(u1), isa.load(u2));
                 isa.store(z0, u1);
                 isa.store(z1, u2);
             }
-            let (z0, z1) = transform(isa.load_part(u1_tail), isa.load_part(u2_tail));
+            let (z0, z1) = pair(isa, isa.load_part(u1_tail), isa.load_part(u2_tail));
             isa.store_part(z0, u1_tail);
             isa.store_part(z1, u2_tail);
         }

@@ -14,24 +14,24 @@
 //! Error: at most 2 ULP over all 2³² inputs, the subnormal results at x < −87 included.
 
 use super::exp::exp_lanes;
-use super::map::map_lanes;
+use super::map::{LaneFunction, map};
 use crate::exec::Exec;
-use crate::isa::{Isa, Op};
+use crate::isa::Isa;
 
 /// `y[i] ← 1 / (1 + e^−x[i])`. At most 2 ULP from the exact value.
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn sigmoid(exec: Exec, x: &[f32], y: &mut [f32]) {
-    struct Sigmoid<'a>(&'a [f32], &'a mut [f32]);
-    impl Op for Sigmoid<'_> {
-        type Output = ();
+    #[derive(Clone, Copy)]
+    struct Sigmoid;
+    impl LaneFunction for Sigmoid {
         #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            map_lanes(isa, self.0, self.1, |x| sigmoid_lanes(isa, x));
+        fn value<I: Isa>(self, isa: I, x: I::F) -> I::F {
+            sigmoid_lanes(isa, x)
         }
     }
-    exec.run(Sigmoid(x, y));
+    map(exec, x, y, Sigmoid);
 }
 
 /// Lane by lane `1 / (1 + e^−x)`; see [`sigmoid`].

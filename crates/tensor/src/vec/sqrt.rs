@@ -10,24 +10,24 @@
 //! 16 more: Adam's update took 40 cycles a vector, and all else it computes fits beside. Thirteen operations of the multiply-add units
 //! take 7. The division is left to the divider, which then works beside them.
 
-use super::map::map_lanes;
+use super::map::{LaneFunction, map};
 use crate::exec::Exec;
-use crate::isa::{Isa, Op};
+use crate::isa::Isa;
 
 /// `y[i] ← √x[i]`; see [`sqrt_lanes`].
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn sqrt(exec: Exec, x: &[f32], y: &mut [f32]) {
-    struct Sqrt<'a>(&'a [f32], &'a mut [f32]);
-    impl Op for Sqrt<'_> {
-        type Output = ();
+    #[derive(Clone, Copy)]
+    struct Sqrt;
+    impl LaneFunction for Sqrt {
         #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            map_lanes(isa, self.0, self.1, |x| sqrt_lanes(isa, x));
+        fn value<I: Isa>(self, isa: I, x: I::F) -> I::F {
+            sqrt_lanes(isa, x)
         }
     }
-    exec.run(Sqrt(x, y));
+    map(exec, x, y, Sqrt);
 }
 
 /// Lane by lane √x for x ≥ 0, within 2 ULP of it where x is 0, normal or ∞; of a subnormal x, some number from 0 to 1.1·10⁻¹⁹. A NaN stays

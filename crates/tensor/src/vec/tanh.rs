@@ -11,24 +11,24 @@
 //! Error: at most 2 ULP over all 2³² inputs.
 
 use super::exp::exp_lanes;
-use super::map::map_lanes;
+use super::map::{LaneFunction, map};
 use crate::exec::Exec;
-use crate::isa::{Isa, Op};
+use crate::isa::Isa;
 
 /// `y[i] ← tanh x[i]`. At most 2 ULP from the exact value.
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn tanh(exec: Exec, x: &[f32], y: &mut [f32]) {
-    struct Tanh<'a>(&'a [f32], &'a mut [f32]);
-    impl Op for Tanh<'_> {
-        type Output = ();
+    #[derive(Clone, Copy)]
+    struct Tanh;
+    impl LaneFunction for Tanh {
         #[inline(always)]
-        fn run<I: Isa>(self, isa: I) {
-            map_lanes(isa, self.0, self.1, |x| tanh_lanes(isa, x));
+        fn value<I: Isa>(self, isa: I, x: I::F) -> I::F {
+            tanh_lanes(isa, x)
         }
     }
-    exec.run(Tanh(x, y));
+    map(exec, x, y, Tanh);
 }
 
 /// Lane by lane `tanh x`; see [`tanh`].
