@@ -174,9 +174,11 @@ unsafe fn transpose_columns<I: Isa, const LOOK: bool>(
             if rows == LANES && count == LANES {
                 isa.load_transposed(from, column_stride)
             } else {
-                isa.transpose(std::array::from_fn(|l| {
-                    if l < count { isa.load_ptr_part(from.add(l * column_stride), rows) } else { isa.splat(0.0) }
-                }))
+                let mut block = [isa.splat(0.0); LANES];
+                for (l, row) in block.iter_mut().enumerate().take(count) {
+                    *row = isa.load_ptr_part(from.add(l * column_stride), rows);
+                }
+                isa.transpose(block)
             }
         };
         for (i, row) in block.into_iter().enumerate().take(rows) {

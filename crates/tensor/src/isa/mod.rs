@@ -261,8 +261,12 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// `from` is valid for reading sixteen floats at each of sixteen rows.
     #[inline(always)]
     unsafe fn load_transposed(self, from: *const f32, stride: usize) -> [Self::F; LANES] {
-        // SAFETY: as the caller promises.
-        self.transpose(std::array::from_fn(|i| unsafe { self.load_ptr(from.add(i * stride)) }))
+        let mut block = [self.splat(0.0); LANES];
+        for (i, row) in block.iter_mut().enumerate() {
+            // SAFETY: as the caller promises.
+            *row = unsafe { self.load_ptr(from.add(i * stride)) };
+        }
+        self.transpose(block)
     }
 
     /// The lanes as an array.
