@@ -235,7 +235,7 @@ impl Op for LookAtBytes<'_> {
                 let from = CHUNK * at;
                 let mine = u64::MAX >> CHUNK.saturating_sub(columns.len() - from);
                 let chunk = row.get(from..from + CHUNK).and_then(<[u8]>::first_chunk);
-                let bits = chunk.map_or_else(|| nonzero_bytes(isa, &row[from..]), |chunk| isa.nonzero_bytes(chunk));
+                let bits = chunk.map_or_else(|| nonzero_bytes(&row[from..]), |chunk| isa.nonzero_bytes(chunk));
                 *word = bits & mine;
             }
         }
@@ -305,12 +305,11 @@ fn append<I: Isa>(isa: I, bits: u16, from: usize, list: &mut [u32], count: &mut 
     *count += isa.list_bits(bits, from as u32, entries);
 }
 
-/// Which of less than sixty-four bytes are not zero, one bit each.
+/// Which of less than sixty-four bytes are not zero, one bit each. The last row of all needs it, and only that.
+#[cold]
 #[inline(never)]
-fn nonzero_bytes<I: Isa>(isa: I, bytes: &[u8]) -> u64 {
-    let mut chunk = [0; CHUNK];
-    chunk[..bytes.len()].copy_from_slice(bytes);
-    isa.nonzero_bytes(&chunk)
+fn nonzero_bytes(bytes: &[u8]) -> u64 {
+    bytes.iter().zip(0..).fold(0, |bits, (&byte, at)| bits | u64::from(byte != 0) << at)
 }
 
 /// Which of sixteen sizes are not 0. (A NaN is not.)
