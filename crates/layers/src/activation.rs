@@ -39,7 +39,7 @@ impl Activation {
 }
 
 /// An elementwise function, and its derivative written in terms of its value.
-pub trait Function: Send + Clone + std::fmt::Debug {
+pub trait Function: Send + Copy + std::fmt::Debug {
     /// The layer's name, for messages.
     const NAME: &'static str;
     /// f(x)
@@ -63,15 +63,8 @@ impl<F: Function> Elementwise<F> {
 }
 
 /// f, as what [`map_lanes`] takes.
+#[derive(Clone, Copy)]
 struct Value<F>(PhantomData<F>);
-
-impl<F> Clone for Value<F> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<F> Copy for Value<F> {}
 
 impl<F: Function> LaneFunction for Value<F> {
     #[inline(always)]

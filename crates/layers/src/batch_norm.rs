@@ -361,7 +361,7 @@ impl<const RELU: bool> ColumnKernel<1, 1, 1> for Inference<'_, RELU> {
     }
 }
 
-/// Σ dy and Σ dy·(x − μ), which move. With `mask`, dy is 0 where scale·(x − mean) + shift ≤ 0.
+/// Σ dy and Σ dy·(x − μ), which move. With `MASK`, dy is 0 where scale·(x − mean) + shift ≤ 0.
 struct Sums<const MASK: bool>;
 
 impl<const MASK: bool> BlockKernel<2, 0, 3, 2> for Sums<MASK> {

@@ -360,20 +360,14 @@ fn halves_of_different_lengths_are_refused() {
     normal_pairs(Exec::with_isa(best(), 1), &mut [0.5; 3], &mut [0.5; 4]);
 }
 
+/// The sine of so many turns, or their cosine.
 #[derive(Clone, Copy)]
-struct Cos;
-impl LaneFunction for Cos {
+struct Wave<const SINE: bool>;
+impl<const SINE: bool> LaneFunction for Wave<SINE> {
     #[inline(always)]
     fn value<I: Isa>(self, isa: I, turns: I::F) -> I::F {
-        cos_sin_turns_lanes(isa, turns).0
-    }
-}
-#[derive(Clone, Copy)]
-struct Sin;
-impl LaneFunction for Sin {
-    #[inline(always)]
-    fn value<I: Isa>(self, isa: I, turns: I::F) -> I::F {
-        cos_sin_turns_lanes(isa, turns).1
+        let (cos, sin) = cos_sin_turns_lanes(isa, turns);
+        if SINE { sin } else { cos }
     }
 }
 struct CosSin<'a>(&'a [f32], &'a mut [f32], &'a mut [f32]);
@@ -381,8 +375,8 @@ impl Op for CosSin<'_> {
     type Output = ();
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        map_lanes(isa, self.0, self.1, Cos);
-        map_lanes(isa, self.0, self.2, Sin);
+        map_lanes(isa, self.0, self.1, Wave::<false>);
+        map_lanes(isa, self.0, self.2, Wave::<true>);
     }
 }
 

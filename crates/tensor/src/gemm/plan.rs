@@ -181,10 +181,11 @@ impl Plan {
             true if from_bytes || !large => Tiles::Wide,
             true => Tiles::Tall,
         };
+        let even_steps = |most: usize| k.div_ceil(k.div_ceil(most).max(1));
         let kc = if skips && from_bytes {
             k
         } else if pack {
-            k.div_ceil(k.div_ceil(blocking.kc).max(1))
+            even_steps(blocking.kc)
         } else {
             k
         };
@@ -213,7 +214,7 @@ impl Plan {
         // the threads take rows.
         let wide = packs_a && !one_block;
         let (kc, nc) = if wide && n > blocking.nc {
-            (k.div_ceil(k.div_ceil((blocking.kc / 2).max(1)).max(1)), 2 * blocking.nc)
+            (even_steps((blocking.kc / 2).max(1)), 2 * blocking.nc)
         } else {
             (kc, blocking.nc)
         };

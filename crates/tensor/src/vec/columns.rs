@@ -166,14 +166,7 @@ pub fn pass<
 ) where
     K: BlockKernel<X, Y, P, A>,
 {
-    let (rows, columns) = match (x.first(), y.first()) {
-        (Some(x), _) => (x.rows, x.columns),
-        (None, Some(y)) => (y.rows, y.columns),
-        (None, None) => (0, 0),
-    };
-    assert!(x.iter().all(|x| (x.rows, x.columns) == (rows, columns)), "matrices of one shape");
-    assert!(y.iter().all(|y| (y.rows, y.columns) == (rows, columns)), "matrices of one shape");
-    assert!(fixed.iter().all(|values| values.len() == columns), "one number a column");
+    let [rows, columns] = checked_shape(&x, y, &fixed);
     assert!(moving.iter().all(|values| values.len() == columns), "one number a column");
     let whole = columns / LANES * LANES;
     let far = rows * columns * size_of::<f32>() > STREAM_ABOVE;
@@ -202,6 +195,23 @@ pub fn pass<
     }
 }
 
+/// The rows and columns of all the matrices.
+///
+/// # Panics
+/// If they have not the same, or there is not one number a column.
+#[inline(always)]
+fn checked_shape(x: &[Columns<'_>], y: &[ColumnsMut<'_>], fixed: &[&[f32]]) -> [usize; 2] {
+    let shape = match (x.first(), y.first()) {
+        (Some(x), _) => [x.rows, x.columns],
+        (None, Some(y)) => [y.rows, y.columns],
+        (None, None) => [0, 0],
+    };
+    assert!(x.iter().all(|x| [x.rows, x.columns] == shape), "matrices of one shape");
+    assert!(y.iter().all(|y| [y.rows, y.columns] == shape), "matrices of one shape");
+    assert!(fixed.iter().all(|values| values.len() == shape[1]), "one number a column");
+    shape
+}
+
 /// Floats of a row of a folded matrix, at most: the numbers a column of [`each`] are copied into as many.
 const FOLDED: usize = 1024;
 
@@ -223,20 +233,13 @@ pub fn each<I: Isa, K, const X: usize, const Y: usize, const P: usize, const R: 
 ) where
     K: BlockKernel<X, Y, P, 0>,
 {
-    let (rows, columns) = match (x.first(), y.first()) {
-        (Some(x), _) => (x.rows, x.columns),
-        (None, Some(y)) => (y.rows, y.columns),
-        (None, None) => (0, 0),
-    };
+    let [rows, columns] = checked_shape(&x, y, &fixed);
     // The least number of rows that are whole vectors together.
     let times = LANES >> columns.trailing_zeros().min(LANES.ilog2());
     let dense = x.iter().all(|x| x.is_dense()) && y.iter().all(|y| y.is_dense());
     if times == 1 || !dense || times * columns > FOLDED || rows < times * R {
         return pass::<I, K, X, Y, P, 0, R, ORDER>(isa, kernel, x, y, fixed, &mut []);
     }
-    assert!(x.iter().all(|x| (x.rows, x.columns) == (rows, columns)), "matrices of one shape");
-    assert!(y.iter().all(|y| (y.rows, y.columns) == (rows, columns)), "matrices of one shape");
-    assert!(fixed.iter().all(|values| values.len() == columns), "one number a column");
     let mut room = [[const { MaybeUninit::<f32>::uninit() }; FOLDED]; P];
     for (room, values) in room.iter_mut().zip(&fixed) {
         for copy in room.chunks_exact_mut(columns).take(times) {
@@ -251,7 +254,7 @@ pub fn each<I: Isa, K, const X: usize, const Y: usize, const P: usize, const R: 
     let past = rows / times * times;
     let left = x.map(|x| x.part(past..rows, 0..columns));
     let left_of_y = &mut y.each_mut().map(|y| y.rows_from(past));
-    pass::<I, K, X, Y, P, 0, 1, ORDER>(isa, kernel, left, left_of_y, fixed, &mut []);
+    pass::<I, K, X, Y, P, 0, R, ORDER>(isa, kernel, left, left_of_y, fixed, &mut []);
     let folded = x.map(|x| x.folded(times));
     let folded_y = &mut y.each_mut().map(|y| y.folded(times));
     pass::<I, K, X, Y, P, 0, R, ORDER>(isa, kernel, folded, folded_y, repeated, &mut []);
