@@ -42,7 +42,7 @@ pub fn multiply_bytes(
         storing: false,
         one_block: false,
     };
-    plan::execute(exec, &product, &Blocking::default(), |plan| {
+    plan::execute(exec, &product, &Blocking::of(exec.isa()), |plan| {
         driver::run(exec, plan, source, b, 0.0, c, epilogue);
     });
     Ok(())

@@ -138,7 +138,7 @@ fn consume_source<const S: usize>(
         one_block: true,
     };
     // All of k is one block.
-    let blocking = Blocking::default();
+    let blocking = Blocking::of(exec.isa());
     let blocking =
         Blocking { kc: blocking.kc.max(k), nc: (blocking.kc * blocking.nc / blocking.kc.max(k)).max(64), ..blocking };
     plan::execute(exec, &product, &blocking, |plan| driver::consume(exec, plan, a, b, &consumer));

@@ -402,18 +402,44 @@ unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
                 row.half = isa.half_gate(gate.half, row.half);
             }
         }
-        for i in 0..MR {
-            let to = t.c.add(i * t.c_row);
-            for j in 0..NV {
-                let to = to.add(j * LANES);
-                if HALF || j + 1 < NV {
-                    isa.store_ptr(acc[i].full[j], to);
+        let last = NV - usize::from(!HALF);
+        if I::MASKS_STORES {
+            for i in 0..MR {
+                let to = t.c.add(i * t.c_row);
+                for j in 0..last {
+                    isa.store_ptr(acc[i].full[j], to.add(j * LANES));
+                }
+                if HALF {
+                    isa.half_store_ptr_part(acc[i].half, to.add(last * LANES), t.tail);
                 } else {
-                    isa.store_ptr_part(acc[i].full[j], to, t.tail);
+                    isa.store_ptr_part(acc[i].full[last], to.add(last * LANES), t.tail);
                 }
             }
-            if HALF {
-                isa.half_store_ptr_part(acc[i].half, to.add(NV * LANES), t.tail);
+        } else if t.tail == if HALF { HALF_LANES } else { LANES } {
+            for i in 0..MR {
+                store_whole::<I, NV, HALF>(isa, acc[i], t.c.add(i * t.c_row));
+            }
+        } else {
+            // What is left over goes by way of memory: with its branches in it, the loop over the accumulators would not be unrolled, and they
+            // would not be in registers.
+            let mut edge = [[0.0; LANES]; MR];
+            for i in 0..MR {
+                for j in 0..last {
+                    isa.store_ptr(acc[i].full[j], t.c.add(i * t.c_row + j * LANES));
+                }
+                if HALF {
+                    isa.half_store_ptr(acc[i].half, edge[i].as_mut_ptr());
+                } else {
+                    isa.store_ptr(acc[i].full[last], edge[i].as_mut_ptr());
+                }
+            }
+            for (i, edge) in edge.iter().enumerate() {
+                let to = t.c.add(i * t.c_row + last * LANES);
+                if HALF {
+                    isa.half_store_ptr_part(isa.half_load_ptr(edge.as_ptr()), to, t.tail);
+                } else {
+                    isa.store_ptr_part(isa.load(edge), to, t.tail);
+                }
             }
         }
     }

@@ -138,7 +138,7 @@ impl<'a> Gemm<'a> {
     /// If the shapes do not go together, a bias does not have n elements, or a gate has another shape than C, or
     /// columns that are not adjacent.
     pub fn run(self, exec: Exec) -> Result<(), ShapeError> {
-        self.run_with(exec, &Blocking::default())
+        self.run_with(exec, &Blocking::of(exec.isa()))
     }
 
     /// [`Gemm::run`] with other block sizes: for tests and tuning; the result has the same bits.

@@ -6,17 +6,19 @@
 use super::HALF_LANES;
 use super::table::{self, Tiles};
 use crate::exec::Exec;
-use crate::isa::LANES;
+use crate::isa::{AnyIsa, LANES};
 use crate::probe;
 use crate::team::{self, Workers, uneven};
 use std::fmt;
 use std::sync::OnceLock;
 
-/// Block sizes and thresholds. `Default` is what was measured best, with the blocks cut to this machine's caches; tests shrink them.
+/// Block sizes and thresholds, as they were measured best, cut to this machine's caches: [`Blocking::of`] an ISA, and `Default` for the best there is;
+/// tests shrink them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {
-    /// Steps of k in a packed block of B. The rows of A that a tile multiplies with it, 6 × 512 floats or 12 KB, stay in L1. Each
-    /// further block of k reads and writes C once more.
+    /// Steps of k in a packed block of B. The rows of A that a tile multiplies with it, 6 × 512 floats or 12 KB with AVX-512, are still in L1 with the
+    /// next panel. Each further block of k reads and writes C once more, and a tile takes 60 cycles to begin and to end: AVX2's, which takes 6 cycles
+    /// for a step and not 12, wants twice as many steps.
     pub kc: usize,
     /// Columns in a packed block of B, which stays in L2: 512 × 512 floats are half of 2 MB. Each further block of columns reads
     /// A once more.
@@ -41,10 +43,11 @@ pub struct Blocking {
 }
 
 impl Blocking {
-    /// Blocks for caches of these sizes in bytes (L1 of data, and L2, of one core): the rows of A take a quarter of L1, the block of B
-    /// half of L2.
-    pub fn for_caches(l1: usize, l2: usize) -> Self {
-        let kc = (l1 / 4 / (6 * size_of::<f32>())).clamp(128, 1024);
+    /// Blocks for the tiles of an ISA and for caches of these sizes in bytes (L1 of data, and L2, of one core). While a tile goes down a panel, eight
+    /// rows of A and the panel, as many steps as are in a block, take three times L1; the block of B takes half of L2.
+    pub fn for_caches(isa: AnyIsa, l1: usize, l2: usize) -> Self {
+        let panel = panel_columns(table::row(isa));
+        let kc = (3 * l1 / ((panel + 8) * size_of::<f32>())).clamp(128, 1024);
         let nc = (l2 / 2 / (kc * size_of::<f32>())).clamp(512, 4096);
         Self {
             kc,
@@ -59,18 +62,30 @@ impl Blocking {
             to_wake: 20_000_000,
         }
     }
+
+    /// Blocks for an ISA on this machine.
+    pub fn of(isa: AnyIsa) -> Self {
+        static CACHES: OnceLock<[usize; 2]> = OnceLock::new();
+        let &[l1, l2] = CACHES.get_or_init(|| {
+            let caches = probe::cache_sizes();
+            let size = |level| caches.iter().find(|(name, _)| name == level).map(|&(_, bytes)| bytes);
+            // Where the system does not say: the smallest of today.
+            [size("L1").unwrap_or(32 << 10), size("L2").unwrap_or(512 << 10)]
+        });
+        Self::for_caches(isa, l1, l2)
+    }
 }
 
 impl Default for Blocking {
     fn default() -> Self {
-        static THIS_MACHINE: OnceLock<Blocking> = OnceLock::new();
-        *THIS_MACHINE.get_or_init(|| {
-            let caches = probe::cache_sizes();
-            let size = |level| caches.iter().find(|(name, _)| name == level).map(|&(_, bytes)| bytes);
-            // Where the system does not say: the smallest of today.
-            Self::for_caches(size("L1").unwrap_or(32 << 10), size("L2").unwrap_or(1 << 20))
-        })
+        static BEST: OnceLock<Blocking> = OnceLock::new();
+        *BEST.get_or_init(|| Self::of(AnyIsa::available().last().expect("portable is always there")))
     }
+}
+
+/// Columns of the widest panel of an ISA's tiles.
+fn panel_columns(row: &table::Row) -> usize {
+    HALF_LANES * row.max_halves(Tiles::Full)
 }
 
 /// How the threads share a product. They never split k.
@@ -159,7 +174,7 @@ impl Plan {
         let &Product { shape, a_strides, bytes: from_bytes, skips, b_strides, storing, one_block } = product;
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
-        let panel = HALF_LANES * row.max_halves(Tiles::Full);
+        let panel = panel_columns(row);
         let work = product.work();
 
         let per_thread = match workers {

@@ -27,6 +27,7 @@ impl Isa for Portable {
     type H = [f32; 8];
 
     const NAME: &'static str = "portable";
+    const MASKS_STORES: bool = false;
 
     #[inline]
     fn run<O: Op>(self, op: O) -> O::Output {
