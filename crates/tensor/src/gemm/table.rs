@@ -15,6 +15,10 @@ pub(super) struct Row {
     pub kernels: &'static [&'static [Kernel]],
     /// Those that leave out steps ([`super::needed`]). The widest have few rows: the fewer rows, the fewer steps they need.
     pub listed: &'static [&'static [Kernel]],
+    /// Half vectors in a register.
+    pub halves: usize,
+    /// Fewest rows of the tallest wide tile, where there are kernels of so many.
+    wide_rows: usize,
 }
 
 /// Which tiles a product takes.
@@ -43,10 +47,14 @@ impl Row {
         if tiles == Tiles::Wide { self.listed.len() } else { self.kernels.len() }
     }
 
-    /// The tallest tile of that width. Of the wide ones: as few rows as have eight accumulators, but four, if there are so many.
+    /// The tallest tile of that width. Of the wide ones: as few rows as have eight accumulators, but at least `wide_rows`, if there are so many.
     pub fn max_rows(&self, tiles: Tiles, halves: usize) -> usize {
         let most = self.heights(tiles, halves).len();
-        if tiles == Tiles::Wide { most.min(8_usize.div_ceil(halves.div_ceil(2)).max(4)) } else { most }
+        if tiles == Tiles::Wide {
+            most.min(8_usize.div_ceil(halves.div_ceil(self.halves)).max(self.wide_rows))
+        } else {
+            most
+        }
     }
 }
 
@@ -86,6 +94,8 @@ static PORTABLE: Row = Row {
     name: "portable",
     kernels: &[heights!(portable, 0, true: 1 2 3 4), heights!(portable, 1, false: 1 2 3 4)],
     listed: &[heights!(listed portable, 0, true: 1 2 3 4), heights!(listed portable, 1, false: 1 2 3 4)],
+    halves: 2,
+    wide_rows: 4,
 };
 
 /// # Safety
@@ -97,12 +107,21 @@ unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED:
     unsafe { tile::<Avx2, MR, NV, HALF, LISTED>(Avx2::assume(), t) }
 }
 
-/// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one.
+/// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one; 2×48, of a list, twelve, one and two.
 #[cfg(target_arch = "x86_64")]
 static AVX2: Row = Row {
     name: "avx2",
     kernels: &[heights!(avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(avx2, 1, false: 1 2 3 4 5 6)],
-    listed: &[heights!(listed avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(listed avx2, 1, false: 1 2 3 4 5 6)],
+    listed: &[
+        heights!(listed avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12),
+        heights!(listed avx2, 1, false: 1 2 3 4 5 6),
+        heights!(listed avx2, 1, true: 1 2 3 4),
+        heights!(listed avx2, 2, false: 1 2 3),
+        heights!(listed avx2, 2, true: 1 2),
+        heights!(listed avx2, 3, false: 1 2),
+    ],
+    halves: 1,
+    wide_rows: 2,
 };
 
 /// # Safety
@@ -143,4 +162,6 @@ static AVX512: Row = Row {
         heights!(listed avx512, 6, false: 1 2 3 4),
         heights!(listed avx512, 6, true: 1 2 3),
     ],
+    halves: 2,
+    wide_rows: 4,
 };

@@ -113,6 +113,7 @@ impl Isa for Avx2 {
     type H = __m256;
 
     const NAME: &'static str = "avx2";
+    const REGISTERS: usize = 16;
     const MASKS_STORES: bool = false;
 
     #[inline]
@@ -145,7 +146,8 @@ impl Isa for Avx2 {
     }
     #[inline(always)]
     fn store_part(self, x: Self::F, to: &mut [f32]) {
-        // SAFETY: the slice has `len` floats; a length over 16 panics inside `first`.
+        assert!(to.len() <= LANES);
+        // SAFETY: the slice has `len` floats, no more than a vector.
         unsafe { self.store_ptr_part(x, to.as_mut_ptr(), to.len()) }
     }
     #[inline(always)]

@@ -51,6 +51,7 @@ impl Isa for Avx512 {
     type H = __m256;
 
     const NAME: &'static str = "avx512";
+    const REGISTERS: usize = 32;
     const MASKS_STORES: bool = true;
 
     #[inline]

@@ -80,6 +80,8 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
 
     /// The name used by `GROUNDUP_ISA`, tests and benches.
     const NAME: &'static str;
+    /// Vector registers.
+    const REGISTERS: usize;
     /// Whether a part of a vector is stored by one instruction that costs about as much as storing all of it.
     const MASKS_STORES: bool;
 

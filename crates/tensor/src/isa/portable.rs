@@ -27,6 +27,7 @@ impl Isa for Portable {
     type H = [f32; 8];
 
     const NAME: &'static str = "portable";
+    const REGISTERS: usize = 16;
     const MASKS_STORES: bool = false;
 
     #[inline]
