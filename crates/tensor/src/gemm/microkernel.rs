@@ -39,7 +39,9 @@
 //!    that loop is compiled without. A third loop also writes what it reads: the packed panel for the tiles after it.
 //!    A fourth also asks, every 16 steps, for an address it is given: bytes of A that are converted after this tile.
 //! 8. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
-//! 9. *Steps left out.* Where A is zeros for a good part the loop over k is another one: `listed.rs`.
+//! 9. *Parts of vectors without masks* where a masked store is dear ([`Isa::MASKS_STORES`]): AVX2's is some forty micro-operations on Zen 3, and was a
+//!    quarter of a product of 100×100×100. What is left over goes by way of memory, and whole vectors are stored whole.
+//! 10. *Steps left out.* Where A is zeros for a good part the loop over k is another one: `listed.rs`.
 //!
 //! Tried and dropped (share of the time of a product, AVX-512): tiles of 28 rows by one vector, −9 to −14 % against 20 (the
 //! compiler walks down the rows by additions); the last panel in whole vectors, −2 to −10 %; 9×48 as the widest tile, ±1 %; 14×32, −2 to

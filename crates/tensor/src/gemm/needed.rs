@@ -38,7 +38,8 @@
 //! 0.80 to 0.91.
 //!
 //! Tried and dropped: tiles of one row of floats, which need half of the steps, but load a row of B for seven multiply-adds: as fast as three rows with
-//! 100 units, half as fast with 1024, where no block of B that fits L1 is long enough.
+//! 100 units, half as fast with 1024, where no block of B that fits L1 is long enough. The bits of all columns noted at once, image by image, before
+//! dW's pieces: +12 % of dW (Zen 3), for looking at a piece's bytes brings near what its tiles look up.
 
 use super::allowed::{LEAST_A, at_least, before};
 use super::operands::Source;

@@ -49,7 +49,7 @@ fn first(count: usize) -> (__m256i, __m256i) {
 }
 
 /// Stores the first `count` of eight lanes, by fours, twos and ones: a masked store is forty micro-operations on AMD's CPUs (Zen 3), which was a
-/// third of the time of a product of 100×100×100.
+/// quarter of the time of a product of 100×100×100.
 ///
 /// # Safety
 /// `to` is writable for `count` floats, at most eight.
