@@ -83,13 +83,11 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 /// The time of a square product against its multiply-adds: B read in place and packed, all threads, and the costs that do not
 /// shrink with the product.
 fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
-    let in_place = Blocking { pack_above: usize::MAX, ..Blocking::default() };
-    let packed = Blocking { pack_above: 0, pack_rows: 0, ..Blocking::default() };
-    let lines: [(&str, Exec, Blocking); 3] = [
-        ("B in place", exec, in_place),
-        ("B packed", exec, packed),
-        ("all threads", with_threads, Blocking::default()),
-    ];
+    let blocking = Blocking::of(exec.isa());
+    let in_place = Blocking { pack_above: usize::MAX, ..blocking };
+    let packed = Blocking { pack_above: 0, pack_rows: 0, ..blocking };
+    let lines: [(&str, Exec, Blocking); 3] =
+        [("B in place", exec, in_place), ("B packed", exec, packed), ("all threads", with_threads, blocking)];
     let mut marks = Vec::new();
     let mut legend = Vec::new();
     for (series, (name, exec, blocking)) in lines.into_iter().enumerate() {

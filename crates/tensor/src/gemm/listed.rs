@@ -176,8 +176,8 @@ fn step<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
                 acc[i].full[j] = isa.fma(isa.splat(a[i]), b.full[j], acc[i].full[j]);
             }
         }
-        for i in 0..MR {
-            if HALF {
+        if HALF {
+            for i in 0..MR {
                 acc[i].half = isa.half_fma(isa.half_splat(a[i]), b.half, acc[i].half);
             }
         }

@@ -331,22 +331,15 @@ const SAMPLE: usize = 12;
 const SAMPLED_STEPS: usize = 1024;
 
 /// Share of the steps up to which leaving out the others pays: a step of a list takes 1.6 times as long as one of all steps.
+/// (Of floats: [`Row::floats_pay`](table::Row::floats_pay).)
 const PAYS: f64 = 0.55;
-
-/// The same where A is floats.
-const PAYS_OF_FLOATS: f64 = 0.8;
-
-/// The same where A is floats and a tile has only sixteen registers: with two rows by four `ymm` hardly hides the latency of its multiply-adds, and
-/// with six rows needs nearly every step. (Zen 3, 128×100×100 with 62 to 81 % needed: 45 µs, and 36 with every step done.)
-const PAYS_IN_SIXTEEN_REGISTERS: f64 = 0.6;
 
 /// Whether a product leaves out steps: as far as some rows of A tell it pays.
 pub(super) fn skips(exec: Exec, source: Source<'_>, n: usize) -> bool {
     let [m, k] = source.shape();
     let pays = match source {
         Source::Floats(a) if a.strides()[1] != 1 || n < COLUMNS => return false,
-        Source::Floats(_) if table::row(exec.isa()).halves == 1 => PAYS_IN_SIXTEEN_REGISTERS,
-        Source::Floats(_) => PAYS_OF_FLOATS,
+        Source::Floats(_) => table::row(exec.isa()).floats_pay,
         Source::Bytes(_) | Source::BytesTransposed(_) if k > LONGEST => return false,
         Source::Bytes(_) | Source::BytesTransposed(_) => PAYS,
     };

@@ -70,7 +70,7 @@ impl Blocking {
             let caches = probe::cache_sizes();
             let size = |level| caches.iter().find(|(name, _)| name == level).map(|&(_, bytes)| bytes);
             // Where the system does not say: the smallest of today.
-            [size("L1").unwrap_or(32 << 10), size("L2").unwrap_or(512 << 10)]
+            [size("L1").unwrap_or(32 << 10), size("L2").unwrap_or(1 << 20)]
         });
         Self::for_caches(isa, l1, l2)
     }

@@ -16,9 +16,11 @@ pub(super) struct Row {
     /// Those that leave out steps ([`super::needed`]). The widest have few rows: the fewer rows, the fewer steps they need.
     pub listed: &'static [&'static [Kernel]],
     /// Half vectors in a register.
-    pub halves: usize,
+    halves: usize,
     /// Fewest rows of the tallest wide tile, where there are kernels of so many.
     wide_rows: usize,
+    /// Share of the steps up to which leaving out the others pays where A is floats, as tiles of three rows need them.
+    pub floats_pay: f64,
 }
 
 /// Which tiles a product takes.
@@ -96,6 +98,7 @@ static PORTABLE: Row = Row {
     listed: &[heights!(listed portable, 0, true: 1 2 3 4), heights!(listed portable, 1, false: 1 2 3 4)],
     halves: 2,
     wide_rows: 4,
+    floats_pay: 0.8,
 };
 
 /// # Safety
@@ -122,6 +125,9 @@ static AVX2: Row = Row {
     ],
     halves: 1,
     wide_rows: 2,
+    // Two rows by four `ymm` hardly hide the latency of their multiply-adds, and six rows need nearly every step. (Zen 3, 128×100×100 with 62 to
+    // 81 % needed: 45 µs, and 36 with every step done.)
+    floats_pay: 0.6,
 };
 
 /// # Safety
@@ -164,4 +170,5 @@ static AVX512: Row = Row {
     ],
     halves: 2,
     wide_rows: 4,
+    floats_pay: 0.8,
 };
