@@ -82,6 +82,7 @@ fn no_product_reads_or_writes_beyond_its_operands() {
             kc: 7,
             nc: 20,
             near: 0,
+            near_listed: 0,
             near_c: 0,
             pack_above: 0,
             pack_rows: 0,

@@ -135,6 +135,7 @@ const SMALL_BLOCKS: Blocking = Blocking {
     kc: 7,
     nc: 48,
     near: 4096,
+    near_listed: 4096,
     near_c: 4096,
     pack_above: 0,
     pack_rows: 0,

@@ -29,6 +29,7 @@ fn blocking(kc: usize, nc: usize) -> Blocking {
         kc,
         nc,
         near: 2048,
+        near_listed: 2048,
         near_c: 1 << 20,
         pack_above: 0,
         pack_rows: 0,

@@ -87,6 +87,11 @@ const GROUP: usize = 8;
 /// Most rows of A that are looked at for zeros before tall tiles read them: eight tiles of six. 512 steps of them are 98 KB, which are still near then.
 const LOOKED_AT: usize = 48;
 
+/// The first row of a tile, if so many rows are shared out over `tiles` of them. They differ by one row at most, and the taller ones come first.
+pub(super) fn first_row(rows: usize, tiles: usize, tile: usize) -> usize {
+    tile * (rows / tiles) + tile.min(rows % tiles)
+}
+
 /// One block of B: some columns, some steps of k.
 pub(super) struct Block<'a> {
     pub operands: &'a Operands<'a>,
@@ -207,16 +212,17 @@ impl Block<'_> {
             }
             let tallest = self.row.max_rows(kind, halves).min(most);
             let tiles = rows.len().div_ceil(tallest);
-            let from_row = |tile: usize| rows.start + rows.len() * tile / tiles;
+            let from_row = |tile: usize| rows.start + first_row(rows.len(), tiles, tile);
             let panel = |panel: usize, copies| self.panel(from + panel * HALF_LANES * halves, halves, copies);
             if self.plan.panels_first || (count == 1 && !copies && !self.plan.packs_a) {
+                let taller = rows.len() % tiles;
                 for mut panel in (0..count).map(|at| panel(at, false)) {
-                    let mut at = rows.start;
-                    for tile in 0..tiles {
-                        let rows = at..from_row(tile + 1);
-                        at = rows.end;
-                        let needed = skips.then(|| lists.steps(self.operands.source, tile, rows.start, &self.steps));
-                        panel.multiply(rows, needed, ask);
+                    for run in [0..taller, taller..tiles].into_iter().filter(|run| !run.is_empty()) {
+                        let rows = from_row(run.start)..from_row(run.end);
+                        let needed = skips.then(|| {
+                            lists.steps(self.operands.source, self.row.looks_up, run.start, rows.start, &self.steps)
+                        });
+                        panel.multiply(rows, run.len(), needed, ask);
                     }
                 }
                 continue;
@@ -235,7 +241,8 @@ impl Block<'_> {
                     }
                     self.pack_rows(exec, &mut starts[..=count], &mut packed_rows);
                 }
-                let needed = skips.then(|| lists.steps(self.operands.source, tile, rows.start, &self.steps));
+                let needed =
+                    skips.then(|| lists.steps(self.operands.source, self.row.looks_up, tile, rows.start, &self.steps));
                 for mut panel in (0..count).map(|at| panel(at, copies)) {
                     if self.plan.packs_a {
                         let a = packed_rows.as_ptr().wrapping_add((rows.start - from_row(group)) * self.steps.len());
@@ -243,7 +250,7 @@ impl Block<'_> {
                         panel.a = a.wrapping_sub(rows.start);
                         panel.tile = Tile { a_row: 1, a_step: rows.len(), ..panel.tile };
                     }
-                    panel.multiply(rows.clone(), needed, ask.filter(|_| !copies));
+                    panel.multiply(rows.clone(), 1, needed, ask.filter(|_| !copies));
                 }
             }
         }
@@ -314,13 +321,14 @@ impl Block<'_> {
     /// What all tiles of a panel share: `halves` half vectors of the block from column `from` on; with
     /// `copies` read in place, and packed by the tile that reads it. C and the bias are those of
     /// column 0 of the panel and row 0 of C, A is that of row 0.
-    fn panel(&self, from: usize, halves: usize, copies: bool) -> Panel {
+    fn panel<'b>(&self, from: usize, halves: usize, copies: bool) -> Panel<'b> {
         let o = self.operands;
         let (k, j) = (self.steps.len(), self.columns.start + from);
         let columns = (HALF_LANES * halves).min(self.columns.len() - from);
         // The last vector: a half one, or a whole one of which more than half is used.
         let before = if halves % 2 == 1 { HALF_LANES * (halves - 1) } else { HALF_LANES * (halves - 2) };
         let tile = Tile {
+            tiles: 1,
             k,
             whole: 0,
             a: o.a.wrapping_add(self.steps.start * o.a_strides[1]),
@@ -329,7 +337,7 @@ impl Block<'_> {
             b: o.b,
             b_step: o.b_strides[0],
             copy: std::ptr::null_mut(),
-            ask: std::ptr::null(),
+            ask: None,
             needed: None,
             c: o.c.wrapping_add(j),
             c_row: o.c_row,
@@ -362,35 +370,32 @@ impl Block<'_> {
 }
 
 /// A panel of B, ready for the tiles that read it.
-struct Panel {
+struct Panel<'a> {
     kernels: &'static [Kernel],
     /// What the tile reads that was multiplied last.
-    tile: Tile,
+    tile: Tile<'a>,
     /// A, C and what the epilogue reads of row 0.
     a: *const f32,
     c: *mut f32,
     with: *const f32,
 }
 
-impl Panel {
-    /// One tile: some rows of A, no more than the tallest kernel has, times the panel. All steps of k, or those `needed`. It asks for addresses
-    /// that are to be read soon.
-    fn multiply(&mut self, rows: Range<usize>, needed: Option<Steps>, ask: Option<&Ask>) {
+impl<'a> Panel<'a> {
+    /// Some rows of A, so many `tiles` of one height, no more than the tallest kernel has, times the panel. All steps of k, or those `needed`.
+    /// They ask for addresses that are to be read soon.
+    fn multiply(&mut self, rows: Range<usize>, tiles: usize, needed: Option<Steps>, ask: Option<&'a Ask>) {
         let t = &mut self.tile;
         // Changed where it is: a copy of it took as long as ten steps.
         t.a = self.a.wrapping_add(rows.start * t.a_row);
         t.c = self.c.wrapping_add(rows.start * t.c_row);
         t.with = self.with.wrapping_add(rows.start * t.with_row);
-        t.ask = match (ask, &needed) {
-            (None, _) => std::ptr::null(),
-            (Some(ask), None) => ask.take(t.k),
-            (Some(ask), Some(steps)) => ask.take_needed(steps.count),
-        };
+        t.tiles = tiles;
+        t.ask = ask;
         t.needed = needed;
         // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B and C were
         // checked to reach. `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread
         // has these rows and columns of C. The kernels are those of an ISA whose token the caller holds, so the
         // CPU has its instructions.
-        unsafe { self.kernels[rows.len() - 1](t) }
+        unsafe { self.kernels[rows.len() / tiles - 1](t) }
     }
 }

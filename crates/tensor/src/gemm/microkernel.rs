@@ -41,7 +41,8 @@
 //! 8. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
 //! 9. *Parts of vectors without masks* where a masked store is dear ([`Isa::MASKS_STORES`]): AVX2's is some forty micro-operations on Zen 3, and was a
 //!    quarter of a product of 100×100×100. What is left over goes by way of memory, and whole vectors are stored whole.
-//! 10. *Steps left out.* Where A is zeros for a good part the loop over k is another one: `listed.rs`.
+//! 10. *Some tiles in one call*, one below the other, wherever a panel is multiplied with all rows before the next.
+//! 11. *Steps left out.* Where A is zeros for a good part the loop over k is another one: `listed.rs`.
 //!
 //! Tried and dropped (share of the time of a product, AVX-512): tiles of 28 rows by one vector, −9 to −14 % against 20 (the
 //! compiler walks down the rows by additions); the last panel in whole vectors, −2 to −10 %; 9×48 as the widest tile, ±1 %; 14×32, −2 to
@@ -50,6 +51,7 @@
 use super::HALF_LANES;
 use super::listed::listed_steps;
 use super::needed::Steps;
+use super::pieces::Ask;
 use crate::isa::{Isa, LANES};
 
 /// How many rows of B ahead a row is asked for that comes from L2: some 100 cycles.
@@ -75,9 +77,11 @@ pub(super) enum Finish {
     Gate,
 }
 
-/// The operands of one tile.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tile {
+/// The operands of some tiles, one below the other.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<'a> {
+    /// How many tiles there are, of the same height. What follows is of the first.
+    pub tiles: usize,
     /// Steps of k.
     pub k: usize,
     /// Steps of k whose row of B may be read in whole vectors; the rest are read with a mask.
@@ -94,8 +98,8 @@ pub(super) struct Tile {
     pub c_row: usize,
     /// Where the rows of B are copied as they are read, or null: k rows of the tile's width.
     pub copy: *mut f32,
-    /// Addresses to ask for while k runs, or null: one for each [`ASK_EVERY`] steps, as many as fit.
-    pub ask: *const *const f32,
+    /// Addresses to ask for while k runs: one for each [`ASK_EVERY`] steps.
+    pub ask: Option<&'a Ask>,
     /// The steps of k to do, and where A is found; `None`: all, with A as floats.
     pub needed: Option<Steps>,
     /// Whether this panel of B is too large for L1, and has to be asked for ahead.
@@ -215,7 +219,7 @@ unsafe fn step<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
 /// A become constant offsets.
 ///
 /// # Safety
-/// As [`tile`], for p < whole.
+/// As [`tiles`], for p < whole.
 #[inline(always)]
 unsafe fn whole_steps<
     I: Isa,
@@ -228,14 +232,14 @@ unsafe fn whole_steps<
     const ASK: bool,
 >(
     isa: I,
-    t: &Tile,
+    t: &Tile<'_>,
     acc: &mut [Row<I, NV>; MR],
     a_row: usize,
     a_step: usize,
+    mut ask: *const *const f32,
 ) {
     let (mut a, mut b, mut copy) = (t.a, t.b, t.copy);
     let mut left = t.whole;
-    let mut ask = t.ask;
     // SAFETY: as promised. The last step leaves the operands; the pointers may, their targets are not read.
     unsafe {
         while ASK && left >= ASK_EVERY {
@@ -279,31 +283,34 @@ unsafe fn whole_steps<
 /// Every step of k.
 ///
 /// # Safety
-/// As [`tile`].
+/// As [`tiles`].
 #[inline(always)]
 unsafe fn all_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
     isa: I,
-    t: &Tile,
+    t: &Tile<'_>,
     acc: &mut [Row<I, NV>; MR],
 ) {
+    let ask = t.ask.map_or(std::ptr::null(), |ask| ask.take(t.k));
     // SAFETY: as promised.
     unsafe {
         match (t.a_row, t.a_step) {
             (row, step) if !t.copy.is_null() => {
-                whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true, false>(isa, t, acc, row, step);
+                whole_steps::<I, MR, NV, HALF, 1, COPIED_AHEAD, true, false>(isa, t, acc, row, step, ask);
             }
-            (1, step) if t.far => whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, acc, 1, step),
-            (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, acc, 1, step),
+            (1, step) if t.far => {
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, acc, 1, step, ask);
+            }
+            (1, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, acc, 1, step, ask),
             (row, 1) if NV + usize::from(HALF) == 1 => {
-                whole_steps::<I, MR, NV, HALF, 4, 0, false, false>(isa, t, acc, row, 1);
+                whole_steps::<I, MR, NV, HALF, 4, 0, false, false>(isa, t, acc, row, 1, ask);
             }
-            (row, 1) if !t.ask.is_null() => {
-                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, true>(isa, t, acc, row, 1);
+            (row, 1) if !ask.is_null() => {
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, true>(isa, t, acc, row, 1, ask);
             }
             (row, step) if t.far => {
-                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, acc, row, step);
+                whole_steps::<I, MR, NV, HALF, 1, STEPS_AHEAD, false, false>(isa, t, acc, row, step, ask);
             }
-            (row, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, acc, row, step),
+            (row, step) => whole_steps::<I, MR, NV, HALF, 1, 0, false, false>(isa, t, acc, row, step, ask),
         }
         for p in t.whole..t.k {
             let row = load_part::<I, NV, HALF>(isa, t.b.add(p * t.b_step), t.tail);
@@ -315,43 +322,53 @@ unsafe fn all_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
     }
 }
 
-/// Computes one tile of `MR` rows and `NV` vectors, with `HALF` also half a vector behind them; all steps of k, or with `LISTED` those in
+/// Computes [`Tile::tiles`] tiles of `MR` rows and `NV` vectors, with `HALF` also half a vector behind them; all steps of k, or with `LISTED` those in
 /// [`Tile::needed`]. (That is known at compile time: where both loops were in one function, the compiler spent other registers on the one over all
 /// steps, which took a fifth longer.)
 ///
 /// # Safety
-/// With `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤ tail ≤ 8`:
+/// Of each tile, with `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤ tail ≤ 8`:
 /// - A is readable at `i·a_row + p·a_step` for i < MR, p < k; with `LISTED` where `needed` says, for its steps and MR rows, and the list for
 ///   sixteen entries more;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
 /// - `with` is readable at `i·with_row + j` for i < MR, j < cols unless `finish` is `Store`;
-/// - `ask` is null, or readable for k / [`ASK_EVERY`] addresses; with `LISTED` for one each
-///   [`ASK_EACH`](super::listed::ASK_EACH) steps, the last ones too;
 /// - `copy` is null, or writable for k rows of whole vectors for all lanes of the tile, which overlap nothing else here.
 #[inline(always)]
-pub(super) unsafe fn tile<I: Isa, const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(
+pub(super) unsafe fn tiles<I: Isa, const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(
     isa: I,
-    t: &Tile,
+    t: &mut Tile<'_>,
 ) {
-    // SAFETY: every address is one of those the caller promises, for the ranges written above.
-    unsafe {
-        let mut acc = start::<I, MR, NV, HALF>(isa, t);
-        if LISTED {
-            listed_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
-        } else {
-            all_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+    loop {
+        // SAFETY: every address is one of those the caller promises, for the ranges written above.
+        unsafe {
+            let mut acc = start::<I, MR, NV, HALF>(isa, t);
+            if LISTED {
+                listed_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+            } else {
+                all_steps::<I, MR, NV, HALF>(isa, t, &mut acc);
+            }
+            finish::<I, MR, NV, HALF>(isa, t, &mut acc);
         }
-        finish::<I, MR, NV, HALF>(isa, t, &mut acc);
+        t.tiles -= 1;
+        if t.tiles == 0 {
+            return;
+        }
+        t.a = t.a.wrapping_add(MR * t.a_row);
+        t.c = t.c.wrapping_add(MR * t.c_row);
+        t.with = t.with.wrapping_add(MR * t.with_row);
+        if let (true, Some(needed)) = (LISTED, &mut t.needed) {
+            needed.next(MR);
+        }
     }
 }
 
 /// The accumulators before the first step: β·C.
 ///
 /// # Safety
-/// As [`tile`].
+/// As [`tiles`].
 #[inline(always)]
-unsafe fn start<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile) -> [Row<I, NV>; MR] {
+unsafe fn start<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa: I, t: &Tile<'_>) -> [Row<I, NV>; MR] {
     debug_assert!((1..=if HALF { HALF_LANES } else { LANES }).contains(&t.tail) && t.whole <= t.k);
     let mut acc = [Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) }; MR];
     // SAFETY: as promised.
@@ -376,11 +393,11 @@ unsafe fn start<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa:
 /// Stores the accumulators after the last step, through the epilogue.
 ///
 /// # Safety
-/// As [`tile`].
+/// As [`tiles`].
 #[inline(always)]
 unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
     isa: I,
-    t: &Tile,
+    t: &Tile<'_>,
     acc: &mut [Row<I, NV>; MR],
 ) {
     let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };

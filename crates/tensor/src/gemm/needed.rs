@@ -42,6 +42,7 @@
 //! dW's pieces: +12 % of dW (Zen 3), for looking at a piece's bytes brings near what its tiles look up.
 
 use super::allowed::{LEAST_A, at_least, before};
+use super::block::first_row;
 use super::operands::Source;
 use super::table;
 use crate::array::View;
@@ -84,13 +85,30 @@ pub(super) struct Needed {
     words: Vec<u64>,
 }
 
-/// A tile's steps.
+/// The steps of some tiles, one below the other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps {
-    /// The steps, in ascending order, with room for sixteen more behind them.
+    /// The first tile's, in ascending order, with room for sixteen more behind them.
     pub list: *const u32,
-    pub count: usize,
+    /// How many they are.
+    pub counts: *const usize,
+    /// Entries from list to list.
+    stride: usize,
     pub elements: Elements,
+}
+
+impl Steps {
+    /// Those of the tile that is so many rows below.
+    #[inline(always)]
+    pub fn next(&mut self, rows: usize) {
+        self.list = self.list.wrapping_add(self.stride);
+        self.counts = self.counts.wrapping_add(1);
+        match &mut self.elements {
+            Elements::Floats => {}
+            Elements::Rows { indices, .. } => *indices = indices.wrapping_add(rows),
+            Elements::Columns { bytes, .. } => *bytes = bytes.wrapping_add(rows),
+        }
+    }
 }
 
 /// Where a tile finds A.
@@ -127,10 +145,7 @@ impl Needed {
         }
         counts.clear();
         words.clear();
-        let shares = (1..=tiles).scan(0, |from, tile| {
-            let to = count * tile / tiles;
-            Some(std::mem::replace(from, to)..to)
-        });
+        let shares = (0..tiles).map(|tile| first_row(count, tiles, tile)..first_row(count, tiles, tile + 1));
         let lists = lists.chunks_exact_mut(*stride);
         if !allowed {
             for (list, _) in lists.zip(0..tiles) {
@@ -153,11 +168,12 @@ impl Needed {
         exec.run(ListOfRows { words, words_of_row, tiles: shares.zip(lists), counts });
     }
 
-    /// What a tile reads whose first row of A is `row`, in a block of these steps.
-    pub fn steps(&self, source: Source<'_>, tile: usize, row: usize, steps: &Range<usize>) -> Steps {
+    /// What tiles read, the first of which has that number, and whose first row of A is `row`, in a block of these steps: bytes, if they are to be looked up.
+    pub fn steps(&self, source: Source<'_>, looks_up: bool, tile: usize, row: usize, steps: &Range<usize>) -> Steps {
         let list = self.lists[tile * self.stride..][..self.stride].as_ptr();
         let elements = match source {
             Source::Floats(_) => Elements::Floats,
+            _ if !looks_up => Elements::Floats,
             Source::Bytes(bytes) => {
                 let (data, width, indices) = bytes.parts();
                 Elements::Rows { bytes: data[steps.start..].as_ptr(), width, indices: indices[row..].as_ptr() }
@@ -167,7 +183,7 @@ impl Needed {
                 Elements::Columns { bytes: data[row..].as_ptr(), width, indices: indices[steps.start..].as_ptr() }
             }
         };
-        Steps { list, count: self.counts[tile], elements }
+        Steps { list, counts: &raw const self.counts[tile], stride: self.stride, elements }
     }
 }
 

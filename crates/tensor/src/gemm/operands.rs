@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::table::Tiles;
 use crate::array::{AlignedBuf, View};
 use crate::exec::Exec;
+use crate::isa::LANES;
 use crate::vec::ByteRows;
 use std::ops::Range;
 
@@ -94,10 +95,6 @@ impl<'a> Operands<'a> {
 
     /// These operands with `rows` of A, its steps `steps`, converted from bytes into `to`.
     pub fn converted(self, exec: Exec, rows: Range<usize>, steps: Range<usize>, to: &mut AlignedBuf<f32>) -> Self {
-        if self.tiles != Tiles::Full {
-            // Tiles that leave out steps read the bytes.
-            return self;
-        }
         let [first, start] = [rows.start, steps.start];
         // Rows and columns of the bytes, how far apart they are to lie, and A's strides there.
         let (bytes, [lines, columns], stride, a_strides) = match self.source {
@@ -106,7 +103,10 @@ impl<'a> Operands<'a> {
                 let stride = steps.len();
                 (bytes, [rows, steps], stride, [stride, 1])
             }
-            Source::BytesTransposed(bytes) => (bytes, [steps, rows], CONVERTED_COLUMNS, [1, CONVERTED_COLUMNS]),
+            Source::BytesTransposed(bytes) => {
+                let stride = (rows.len().div_ceil(LANES) | 1) * LANES;
+                (bytes, [steps, rows], stride, [1, stride])
+            }
         };
         let needed = stride * lines.len();
         if to.len() < needed {

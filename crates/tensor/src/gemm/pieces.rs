@@ -1,7 +1,7 @@
 //! A product in pieces: where A is converted from bytes as it is needed, or C is handed over instead of being kept.
 //!
 //! ```text
-//! for some rows of C, whose rows of A fit a cache:     convert them            (bytes, if no step is left out; else A is there)
+//! for some rows of C, whose rows of A fit a cache:     convert them            (bytes, unless tiles look them up; else A is there)
 //!   for 48 rows of those:                              multiply                 into a buffer of the thread's own, or into C
 //!                                                      hand the buffer over     (a consumer; else C is kept)
 //! ```
@@ -41,13 +41,18 @@ pub(super) type Consumer<'a> = &'a (dyn Fn(Piece<'_>) + Sync);
 /// Most rows of C in a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
 const PIECE_ROWS: usize = 48;
 
-/// The same where tiles leave out steps: as many rows of transposed bytes as are looked at together, less what is over in a multiple of the
-/// heights of such tiles.
+/// The same where tiles leave out steps: as many rows of transposed bytes as are looked at together, whole vectors of them if they are converted.
+const MOST_ROWS: usize = 64;
+
+/// If they are looked up: less what is over in a multiple of the heights of such tiles.
 const LISTED_ROWS: usize = 60;
 const LISTED_UNIT: usize = 12;
 
 /// Most rows of bytes that are converted at a time: six tiles of six. 784 steps of them are 113 KB, in L2.
 const CONVERTED_ROWS: usize = 36;
+
+/// The same for tiles that leave out steps: their panel of B has to come to L1 once for each so many rows.
+const LISTED_CONVERTED_ROWS: usize = 128;
 
 /// Most columns of bytes that are converted at a time. 128 steps of them are 106 KB, in L2; a row of bytes is found four times and not seventeen,
 /// which took as long as converting it.
@@ -111,42 +116,45 @@ pub(super) fn pieces(
         return;
     }
     let operands = block.operands;
+    let full = operands.tiles == Tiles::Full;
+    let looks_up = !full && block.row.looks_up;
     let converted_at_once = match operands.source {
         Source::Floats(_) => usize::MAX,
-        Source::Bytes(_) => CONVERTED_ROWS,
-        Source::BytesTransposed(_) => CONVERTED_COLUMNS,
+        Source::Bytes(_) if full || looks_up => CONVERTED_ROWS,
+        Source::Bytes(_) => LISTED_CONVERTED_ROWS,
+        Source::BytesTransposed(_) if full || looks_up => CONVERTED_COLUMNS,
+        Source::BytesTransposed(_) => MOST_ROWS,
     };
-    let full = operands.tiles == Tiles::Full;
-    let handed_at_once = match consumer {
-        Some(_) if full => PIECE_ROWS,
-        Some(_) => LISTED_ROWS,
-        None => usize::MAX,
+    let (most, unit) = match full {
+        true if turned.columns.is_empty() => (PIECE_ROWS, 1),
+        true => (PIECE_ROWS, LANES),
+        false if looks_up => (LISTED_ROWS, LISTED_UNIT),
+        false => (MOST_ROWS, LANES),
     };
+    let handed_at_once = if consumer.is_some() { most } else { usize::MAX };
     if converted_at_once == usize::MAX && handed_at_once == usize::MAX {
         block.multiply(exec, rows.clone(), copies, None);
         return turned.turned(exec, rows);
     }
     let (mut converted, mut kept) = (CONVERTED.take(), PIECE.take());
-    let mut ask = matches!(operands.source, Source::Bytes(_)).then(Ask::nothing);
-    let unit = match full {
-        true if turned.columns.is_empty() => 1,
-        true => LANES,
-        false => LISTED_UNIT,
-    };
+    let mut ask = (matches!(operands.source, Source::Bytes(_)) && (full || looks_up)).then(Ask::nothing);
     let mut copies = copies;
     let groups = Cut::new(rows, unit, converted_at_once);
     for at in 0..groups.count {
         if let (Source::Bytes(bytes), Some(ask)) = (operands.source, &mut ask) {
             ask.fill(bytes, groups.piece(at + 1), block.steps.clone());
         }
-        let operands = operands.converted(exec, groups.piece(at), block.steps.clone(), &mut converted);
+        let operands = match looks_up {
+            true => *operands,
+            false => operands.converted(exec, groups.piece(at), block.steps.clone(), &mut converted),
+        };
         let pieces = Cut::new(groups.piece(at), unit, handed_at_once);
         for rows in (0..pieces.count).map(|at| pieces.piece(at)) {
             let mut operands = operands;
             let size = rows.len() * columns.len();
             if consumer.is_some() {
                 if kept.len() < size {
-                    kept = AlignedBuf::zeroed(LISTED_ROWS * columns.len());
+                    kept = AlignedBuf::zeroed(MOST_ROWS * columns.len());
                 }
                 // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No tile writes
                 // beyond C's rows and columns, so none leaves the buffer.

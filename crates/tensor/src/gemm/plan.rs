@@ -25,6 +25,8 @@ pub struct Blocking {
     pub nc: usize,
     /// Bytes of a panel of B that stays in L1 beside the rows of A.
     pub near: usize,
+    /// The same where steps are left out: a quarter of the rows of such a panel, or more, are hardly ever read.
+    pub near_listed: usize,
     /// Bytes of a C that stays in L2.
     pub near_c: usize,
     /// Bytes of a B with adjacent columns above which it is packed. A smaller one stays in L2 as it is, and the copy costs more than it
@@ -53,6 +55,7 @@ impl Blocking {
             kc,
             nc,
             near: l1 / 3 * 2,
+            near_listed: l1,
             near_c: l2 / 2,
             pack_above: l2 / 8 * 3,
             pack_rows: 64,
@@ -197,7 +200,14 @@ impl Plan {
             true => Tiles::Tall,
         };
         let even_steps = |most: usize| k.div_ceil(k.div_ceil(most).max(1));
-        let kc = if skips && from_bytes {
+        let halves = n.div_ceil(HALF_LANES);
+        // Bytes that are converted for tiles that leave out steps: blocks of a panel that stay in L1, and whole vectors of bytes.
+        let converts = skips && from_bytes && !row.looks_up;
+        let kc = if converts && !one_block {
+            let panels = halves.div_ceil(row.max_halves(Tiles::Wide)).max(1);
+            let most = blocking.near_listed / bytes(1, HALF_LANES * halves.div_ceil(panels)).max(1);
+            even_steps(most.max(LANES)).next_multiple_of(LANES)
+        } else if skips && from_bytes {
             k
         } else if pack {
             even_steps(blocking.kc)
@@ -205,14 +215,13 @@ impl Plan {
             k
         };
         // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
-        let panels_first = !skips && bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c;
+        let panels_first = converts || (!skips && bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c);
 
         // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
         let left = n % LANES;
         let turned =
             if !pack && !skips && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
 
-        let halves = n.div_ceil(HALF_LANES);
         let bands = m / row.max_rows(Tiles::Full, row.max_halves(Tiles::Full).min(halves).max(1));
         // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session, and one that leaves out steps: each
         // chunk of columns looks at all of A.
@@ -249,7 +258,7 @@ impl Plan {
         };
         let copies = pack && !skips && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
         let nc = match split {
-            Split::Serial | Split::Columns { .. } if pack && panels_first => panel,
+            Split::Serial | Split::Columns { .. } if pack && panels_first && !skips => panel,
             _ if pack => (nc * blocking.kc / kc.max(blocking.kc)).max(1).next_multiple_of(LANES),
             _ => n.max(1),
         };

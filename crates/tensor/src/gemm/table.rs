@@ -1,12 +1,12 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
-use super::microkernel::{Tile, tile};
+use super::microkernel::{Tile, tiles};
 use crate::isa::{AnyIsa, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
 
-/// A tile compiled for one ISA.
-pub(super) type Kernel = unsafe fn(&Tile);
+/// A tile compiled for one ISA: it computes some, one below the other.
+pub(super) type Kernel = for<'a, 'b> unsafe fn(&'a mut Tile<'b>);
 
 /// The tiles of one ISA: `kernels[halves − 1][MR − 1]`, where a tile is `halves` half vectors (of eight columns) wide. Every
 /// height up to the greatest is there, so that rows are shared out evenly and none is padded.
@@ -19,6 +19,9 @@ pub(super) struct Row {
     halves: usize,
     /// Fewest rows of the tallest wide tile, where there are kernels of so many.
     wide_rows: usize,
+    /// Whether tiles that leave out steps look up the floats that bytes stand for. Else the bytes are converted first, and k is cut into blocks whose panel
+    /// of B stays in L1.
+    pub looks_up: bool,
     /// Share of the steps up to which leaving out the others pays where A is floats, as tiles of three rows need them.
     pub floats_pay: f64,
 }
@@ -85,10 +88,10 @@ macro_rules! heights {
 }
 
 /// # Safety
-/// As [`tile`].
-unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is that of `tile`.
-    unsafe { tile::<Portable, MR, NV, HALF, LISTED>(Portable, t) }
+/// As [`tiles`].
+unsafe fn portable<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &mut Tile<'_>) {
+    // SAFETY: the caller's promise is that of `tiles`.
+    unsafe { tiles::<Portable, MR, NV, HALF, LISTED>(Portable, t) }
 }
 
 /// An array of sixteen is four SSE or NEON registers; four rows of it are all there is room for.
@@ -98,16 +101,17 @@ static PORTABLE: Row = Row {
     listed: &[heights!(listed portable, 0, true: 1 2 3 4), heights!(listed portable, 1, false: 1 2 3 4)],
     halves: 2,
     wide_rows: 4,
+    looks_up: true,
     floats_pay: 0.8,
 };
 
 /// # Safety
-/// As [`tile`]; and the CPU has AVX2, FMA and POPCNT.
+/// As [`tiles`]; and the CPU has AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt")]
-unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is that of `tile`, and that the CPU has the instructions.
-    unsafe { tile::<Avx2, MR, NV, HALF, LISTED>(Avx2::assume(), t) }
+unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &mut Tile<'_>) {
+    // SAFETY: the caller's promise is that of `tiles`, and that the CPU has the instructions.
+    unsafe { tiles::<Avx2, MR, NV, HALF, LISTED>(Avx2::assume(), t) }
 }
 
 /// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one; 2×48, of a list, twelve, one and two.
@@ -125,18 +129,19 @@ static AVX2: Row = Row {
     ],
     halves: 1,
     wide_rows: 2,
+    looks_up: false,
     // Two rows by four `ymm` hardly hide the latency of their multiply-adds, and six rows need nearly every step. (Zen 3, 128×100×100 with 62 to
     // 81 % needed: 45 µs, and 36 with every step done.)
     floats_pay: 0.6,
 };
 
 /// # Safety
-/// As [`tile`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
+/// As [`tiles`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &Tile) {
-    // SAFETY: the caller's promise is that of `tile`, and that the CPU has the instructions.
-    unsafe { tile::<Avx512, MR, NV, HALF, LISTED>(Avx512::assume(), t) }
+unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &mut Tile<'_>) {
+    // SAFETY: the caller's promise is that of `tiles`, and that the CPU has the instructions.
+    unsafe { tiles::<Avx512, MR, NV, HALF, LISTED>(Avx512::assume(), t) }
 }
 
 /// Thirty-two `zmm` registers: with n of them to a row (a half vector takes a whole one), MR·n + n + 1 ≤ 32.
@@ -170,5 +175,6 @@ static AVX512: Row = Row {
     ],
     halves: 2,
     wide_rows: 4,
+    looks_up: true,
     floats_pay: 0.8,
 };
