@@ -113,6 +113,24 @@ fn a_zero_times_infinity_or_no_number_is_still_done_wherever_it_stands() {
 }
 
 #[test]
+fn steps_of_bytes_in_several_blocks_are_one_chain_and_a_block_that_forbids_it_leaves_out_none() {
+    // As wide as MNIST's images, and more of them than are converted at once.
+    let mut rng = Rng::new(11);
+    let x = Images::new([150, 784], |r, j| if (r * 5 + j * 3) % 7 == 0 { (r + j) as u8 | 1 } else { 0 });
+    for n in [20, 100] {
+        let b = rng.vec_f32(784 * n);
+        check("no block forbids it", &x, &b, n);
+        for bad in [f32::INFINITY, f32::from_bits(1)] {
+            for row in [0, 400, 783] {
+                let mut b = b.clone();
+                b[row * n + n / 2] = bad;
+                check(&format!("{bad} in row {row}"), &x, &b, n);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_chain_that_underflowed_to_minus_zero_becomes_plus_zero_at_the_next_zero() {
     // Step 0 is 1/255 times the least negative float: less than half of the least float, which rounds to −0. Step 1 is 0·1 = +0.
     let x = Images::new([40, 40], |_, j| u8::from(j == 0));
