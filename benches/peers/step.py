@@ -23,6 +23,9 @@ arguments.add_argument("--only", default="ABCD", help="letters of the workloads 
 arguments.add_argument("--without", default="", help="rivals to leave out, by commas")
 arguments.add_argument("--pair", action="store_true", help="one and two runs of ours instead, on one and two cores")
 arguments = arguments.parse_args()
+arguments.only = arguments.only.replace(",", "")
+if not set(arguments.only) <= set(WORKLOADS):
+    raise SystemExit(f"--only takes letters of {''.join(WORKLOADS)}, not {arguments.only!r}")
 threads = arguments.threads
 cores = sorted(os.sched_getaffinity(0))
 

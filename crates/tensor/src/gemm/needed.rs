@@ -27,8 +27,8 @@
 //! `allowed.rs`.
 //!
 //! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a list.
-//! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes: the pixels of a sample); the bits of a tile's rows are joined (the
-//!    words of sixteen samples that have a bit of the tile), and become numbers with one compressed store, or two lookups in a table of
+//! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes the pixels of a sample, and then the samples of a pixel); the bits of a
+//!    tile's rows are joined, and become numbers with one compressed store, or two lookups in a table of
 //!    256 (AVX2, portable). All in one loop, tile by tile, took half as long again: too much of it had no register.
 //! 3. *One list for all panels of B*: their tiles are of one height.
 //! 4. *Only where it pays*: a look at a dozen rows of A tells what tiles of three need.
@@ -83,6 +83,8 @@ pub(super) struct Needed {
     stride: usize,
     /// A bit for each element of A that is not 0, in words of their own for each row; of transposed bytes for each step.
     words: Vec<u64>,
+    /// Those turned around: in words for each row after all.
+    turned: Vec<u64>,
 }
 
 /// The steps of some tiles, one below the other.
@@ -137,7 +139,7 @@ impl Needed {
         tiles: usize,
     ) {
         assert!(steps.len() <= LONGEST, "{} steps in a list", steps.len());
-        let Self { lists, counts, stride, words } = self;
+        let Self { lists, counts, stride, words, turned } = self;
         let (count, k) = (rows.len(), steps.len());
         *stride = k.next_multiple_of(CHUNK) + ROOM;
         if lists.len() < tiles * *stride {
@@ -161,8 +163,8 @@ impl Needed {
             Source::BytesTransposed(bytes) => {
                 assert!(count <= CHUNK, "{count} rows of transposed bytes");
                 exec.run(LookAtBytes { bytes, rows: steps, columns: rows, words });
-                words.resize(k.next_multiple_of(LANES), 0);
-                return exec.run(ListOfColumns { words, tiles: shares.zip(lists), counts });
+                exec.run(TurnBits { words, rows: count, of_row: words_of_row, to: turned });
+                return exec.run(ListOfRows { words: turned, words_of_row, tiles: shares.zip(lists), counts });
             }
         }
         exec.run(ListOfRows { words, words_of_row, tiles: shares.zip(lists), counts });
@@ -248,13 +250,15 @@ impl Op for LookAtBytes<'_> {
         let of_rows = words.chunks_exact_mut(of_row.max(1));
         for (r, words) in rows.zip(of_rows) {
             // What is read beyond the columns is left out after. A copy of just them would have to be waited for.
-            let row = bytes.from(r, columns.start);
-            for (at, word) in words.iter_mut().enumerate() {
-                let from = CHUNK * at;
-                let mine = u64::MAX >> CHUNK.saturating_sub(columns.len() - from);
-                let chunk = row.get(from..from + CHUNK).and_then(<[u8]>::first_chunk);
-                let bits = chunk.map_or_else(|| nonzero_bytes(&row[from..]), |chunk| isa.nonzero_bytes(chunk));
-                *word = bits & mine;
+            let (chunks, rest) = bytes.from(r, columns.start).as_chunks();
+            for (word, chunk) in words.iter_mut().zip(chunks) {
+                *word = isa.nonzero_bytes(chunk);
+            }
+            if let Some(last) = words.get_mut(chunks.len()) {
+                *last = nonzero_bytes(rest);
+            }
+            if let Some(last) = words.last_mut() {
+                *last &= u64::MAX >> (CHUNK * of_row - columns.len());
             }
         }
     }
@@ -292,27 +296,48 @@ impl<'a, T: Iterator<Item = (Range<usize>, &'a mut [u32])>> Op for ListOfRows<'_
     }
 }
 
-/// The same of transposed bytes: which steps have a bit for one of the tile's rows.
-struct ListOfColumns<'a, T> {
+/// Turns bits around: bit r of word p becomes bit p of row r, for some rows, in `of_row` words each.
+struct TurnBits<'a> {
     words: &'a [u64],
-    /// Each tile's rows and list.
-    tiles: T,
-    counts: &'a mut Vec<usize>,
+    rows: usize,
+    of_row: usize,
+    to: &'a mut Vec<u64>,
 }
 
-impl<'a, T: Iterator<Item = (Range<usize>, &'a mut [u32])>> Op for ListOfColumns<'_, T> {
+impl Op for TurnBits<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        for (rows, list) in self.tiles {
-            let mine = (u64::MAX >> (CHUNK - rows.len())) << rows.start;
-            let mut count = 0;
-            for (i, words) in self.words.as_chunks().0.iter().enumerate() {
-                append(isa, isa.any_bits(words, mine), LANES * i, list, &mut count);
+    fn run<I: Isa>(self, _: I) {
+        let Self { words, rows, of_row, to } = self;
+        to.clear();
+        to.resize(rows * of_row, 0);
+        for (at, part) in words.chunks(CHUNK).enumerate() {
+            let mut block = [0; CHUNK];
+            block[..part.len()].copy_from_slice(part);
+            turn_bits(&mut block);
+            for (row, word) in to.chunks_exact_mut(of_row).zip(block) {
+                row[at] = word;
             }
-            self.counts.push(count);
         }
+    }
+}
+
+/// Transposes 64×64 bits: halves of words change places, then quarters, and so on (Warren, Hacker's Delight, 7-3).
+#[inline(always)]
+fn turn_bits(words: &mut [u64; CHUNK]) {
+    let (mut by, mut low) = (CHUNK / 2, u64::MAX >> (CHUNK / 2));
+    while by > 0 {
+        for pair in words.chunks_exact_mut(2 * by) {
+            let (first, second) = pair.split_at_mut(by);
+            for (a, b) in first.iter_mut().zip(second) {
+                let change = (*a >> by ^ *b) & low;
+                *a ^= change << by;
+                *b ^= change;
+            }
+        }
+        by /= 2;
+        low ^= low << by;
     }
 }
 

@@ -173,20 +173,6 @@ impl Isa for Avx2 {
         u64::from(first) | u64::from(second) << 32
     }
     #[inline(always)]
-    fn any_bits(self, words: &[u64; LANES], mask: u64) -> u16 {
-        let mut bits = 0;
-        for (i, four) in words.as_chunks::<4>().0.iter().enumerate() {
-            // SAFETY: the reference is to four words; the token.
-            let none = unsafe {
-                let common =
-                    _mm256_and_si256(_mm256_loadu_si256(four.as_ptr().cast()), _mm256_set1_epi64x(mask as i64));
-                _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpeq_epi64(common, _mm256_setzero_si256())))
-            };
-            bits |= (!none as u16 & 0xf) << (4 * i);
-        }
-        bits
-    }
-    #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {
         // SAFETY: the caller promises sixteen readable floats.
         unsafe { (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }

@@ -99,15 +99,6 @@ impl Isa for Avx512 {
         }
     }
     #[inline(always)]
-    fn any_bits(self, words: &[u64; LANES], mask: u64) -> u16 {
-        // SAFETY: the reference is to sixteen words.
-        unsafe {
-            let [low, high] = [words.as_ptr(), words[8..].as_ptr()].map(|half| _mm512_loadu_si512(half.cast()));
-            let mask = _mm512_set1_epi64(mask as i64);
-            u16::from(_mm512_test_epi64_mask(low, mask)) | u16::from(_mm512_test_epi64_mask(high, mask)) << 8
-        }
-    }
-    #[inline(always)]
     fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
         // SAFETY: the reference is to sixteen numbers.
         unsafe {

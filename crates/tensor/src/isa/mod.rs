@@ -102,8 +102,6 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn load_u8(self, from: &[u8; LANES]) -> Self::F;
     /// Which of sixty-four bytes are not zero: bit i for byte i.
     fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64;
-    /// Which of sixteen words have a bit in common with `mask`: bit i for word i.
-    fn any_bits(self, words: &[u64; LANES], mask: u64) -> u16;
     /// `from + i` for each bit i of `bits` that is set, in ascending order, and anything in the rest of `to`. Returns how many.
     #[inline(always)]
     fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {

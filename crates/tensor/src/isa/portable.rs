@@ -66,10 +66,6 @@ impl Isa for Portable {
         bytes.iter().rev().fold(0, |bits, &byte| bits << 1 | u64::from(byte != 0))
     }
     #[inline(always)]
-    fn any_bits(self, words: &[u64; LANES], mask: u64) -> u16 {
-        words.iter().rev().fold(0, |bits, &word| bits << 1 | u16::from(word & mask != 0))
-    }
-    #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {
         // SAFETY: the caller promises sixteen readable floats.
         unsafe { from.cast::<[f32; LANES]>().read() }
