@@ -19,9 +19,9 @@
 //!    register and bring half of that, and one row by 12, which would need 19 %, loads more than it multiplies: slower than 6 by 2.
 //! 5. *Bytes converted after all* (AVX2). A step of two rows by four `ymm` is 4 cycles of multiplications, and took 8: two bytes and two lookups were
 //!    half of its loads, and the panel of B, 100 KB, came from L2 for every tile. So the bytes of up to 128 rows are converted at once, sixteen at a
-//!    time, k is cut into blocks whose panel stays in L1, and every panel is multiplied with all rows before the next. Forward 0.72 of the
-//!    time, dW 0.75 (128 images, Zen 3). In between, blocks alone took 1.3 times as long as none, for a load of a byte cost as much as before, and floats
-//!    alone were 1 % faster.
+//!    time, k is cut into blocks whose panel stays in L1, and every panel is multiplied with all rows before the next. Forward and dW 0.7 of
+//!    the time (128 images, Zen 3). Either alone is not worth it: blocks took 1.3 times as long as none, and with floats alone dW took 0.99 of its time,
+//!    and forward 0.8 to 1.1.
 //! 6. *The loop is compiled plainly*, once for each kind of A. With a test in it whether to ask for B ahead, the compiler spilled accumulators.
 
 use super::microkernel::{Row, STEPS_AHEAD, Tile, load_part, load_whole, prefetch_row};

@@ -104,6 +104,7 @@ impl<'a> Operands<'a> {
                 (bytes, [rows, steps], stride, [stride, 1])
             }
             Source::BytesTransposed(bytes) => {
+                // An odd number of cache lines, so that steps lie in different places of L1.
                 let stride = (rows.len().div_ceil(LANES) | 1) * LANES;
                 (bytes, [steps, rows], stride, [1, stride])
             }
