@@ -153,16 +153,19 @@ pub(super) unsafe fn load_part<I: Isa, const NV: usize, const HALF: bool>(
     from: *const f32,
     tail: usize,
 ) -> Row<I, NV> {
+    // (By `array::from_fn` rows of three vectors became calls of it, with AVX2.)
+    let mut row = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
     // SAFETY: as promised; only the last vector is not full, and it is read with a mask.
     unsafe {
-        Row {
-            full: std::array::from_fn(|j| {
-                let from = from.add(j * LANES);
-                if HALF || j + 1 < NV { isa.load_ptr(from) } else { isa.load_ptr_part(from, tail) }
-            }),
-            half: if HALF { isa.half_load_ptr_part(from.add(NV * LANES), tail) } else { isa.half_splat(0.0) },
+        for j in 0..NV {
+            let from = from.add(j * LANES);
+            row.full[j] = if HALF || j + 1 < NV { isa.load_ptr(from) } else { isa.load_ptr_part(from, tail) };
+        }
+        if HALF {
+            row.half = isa.half_load_ptr_part(from.add(NV * LANES), tail);
         }
     }
+    row
 }
 
 /// Writes a row whole.
