@@ -202,6 +202,9 @@ impl Block<'_> {
                 rows.len().div_ceil(most),
             );
         }
+        let needed = |tile: usize, row: usize| {
+            skips.then(|| lists.steps(self.operands.source, self.row.looks_up, tile, row, &self.steps))
+        };
         let mut packed_rows = if self.plan.packs_a { PACKED_ROWS.take() } else { AlignedBuf::default() };
         // Panels of one width at a time, so that each width has its own best height.
         let mut panels = self.panels().peekable();
@@ -219,9 +222,7 @@ impl Block<'_> {
                 for mut panel in (0..count).map(|at| panel(at, false)) {
                     for run in [0..taller, taller..tiles].into_iter().filter(|run| !run.is_empty()) {
                         let rows = from_row(run.start)..from_row(run.end);
-                        let needed = skips.then(|| {
-                            lists.steps(self.operands.source, self.row.looks_up, run.start, rows.start, &self.steps)
-                        });
+                        let needed = needed(run.start, rows.start);
                         panel.multiply(rows, run.len(), needed, ask);
                     }
                 }
@@ -241,8 +242,7 @@ impl Block<'_> {
                     }
                     self.pack_rows(exec, &mut starts[..=count], &mut packed_rows);
                 }
-                let needed =
-                    skips.then(|| lists.steps(self.operands.source, self.row.looks_up, tile, rows.start, &self.steps));
+                let needed = needed(tile, rows.start);
                 for mut panel in (0..count).map(|at| panel(at, copies)) {
                     if self.plan.packs_a {
                         let a = packed_rows.as_ptr().wrapping_add((rows.start - from_row(group)) * self.steps.len());

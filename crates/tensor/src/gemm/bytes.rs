@@ -10,8 +10,8 @@ use crate::exec::Exec;
 use crate::vec::ByteRows;
 
 /// C ← epilogue(A·B), where A is the floats that the bytes stand for: the bits are those of [`Gemm`](super::Gemm) with a gathered A. Steps of
-/// k whose bytes are 0 in all rows of a tile are left out, if B allows it without the change of a bit (`gemm/needed.rs`); else every step is done, with A converted,
-/// 36 rows at a time, by the thread that multiplies them.
+/// k whose bytes are 0 in all rows of a tile are left out, if B allows it without the change of a bit (`gemm/needed.rs`); else every
+/// step is done, with A converted, 36 rows at a time, by the thread that multiplies them.
 ///
 /// Cost: 2·m·n·k operations at most; with MNIST's images about a third of that.
 ///

@@ -170,7 +170,8 @@ impl Needed {
         exec.run(ListOfRows { words, words_of_row, tiles: shares.zip(lists), counts });
     }
 
-    /// What tiles read, the first of which has that number, and whose first row of A is `row`, in a block of these steps: bytes, if they are to be looked up.
+    /// What tiles read, the first of which has that number, and whose first row of A is `row`, in a block of these steps: bytes, if they are to be
+    /// looked up.
     pub fn steps(&self, source: Source<'_>, looks_up: bool, tile: usize, row: usize, steps: &Range<usize>) -> Steps {
         let list = self.lists[tile * self.stride..][..self.stride].as_ptr();
         let elements = match source {
