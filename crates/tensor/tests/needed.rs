@@ -230,7 +230,7 @@ fn elements_at_the_edge_of_what_cannot_underflow_give_the_same_bits() {
 fn one_small_element_of_a_row_keeps_the_zeros_of_the_rows_it_shares_a_tile_with() {
     // The product of steps 0 and 1 rounds to −0, and step 2 is 0·1.
     for row in [0, 1, 17, 39] {
-        for step in [0, 30, 77] {
+        for step in [0, 19, 30, 77] {
             let x = Tensor::from_fn([40, 80], |[r, j]| if r == row && j == step { f32::from_bits(1) } else { 0.0 });
             let b: Vec<f32> = (0..80 * 64).map(|at| if at / 64 == step { -2.0_f32.powi(-44) } else { 1.0 }).collect();
             let want = every_step(x.view(), View::new(&b, [80, 64]).expect("fits"));

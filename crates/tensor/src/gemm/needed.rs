@@ -190,7 +190,7 @@ impl Needed {
     }
 }
 
-/// Notes which elements of some rows of A are not 0; of a row with one so small that a product of it might underflow, all.
+/// Notes which elements of some rows of A are not 0; of a row that up to them has one so small that a product of it might underflow, all.
 struct LookAtFloats<'a> {
     a: View<'a, f32, 2>,
     rows: Range<usize>,
@@ -207,8 +207,14 @@ impl Op for LookAtFloats<'_> {
         let of_row = steps.len().div_ceil(CHUNK);
         words.resize(rows.len() * of_row, 0);
         for (r, words) in rows.zip(words.chunks_exact_mut(of_row.max(1))) {
-            let row = &a.data()[r * a.strides()[0]..][steps.clone()];
+            let (earlier, row) = a.data()[r * a.strides()[0]..][..steps.end].split_at(steps.start);
             let mut least = isa.splat(f32::MAX);
+            // The blocks of k before this one may have left the chain at −0.
+            let (whole, rest) = earlier.as_chunks();
+            for x in whole {
+                least = isa.min(before(isa, isa.abs(isa.load(x))), least);
+            }
+            least = isa.min(before(isa, isa.abs(isa.load_part(rest))), least);
             for (word, chunk) in words.iter_mut().zip(row.chunks(CHUNK)) {
                 let (whole, rest) = chunk.as_chunks();
                 *word = 0;
