@@ -83,6 +83,7 @@ fn no_product_reads_or_writes_beyond_its_operands() {
             nc: 20,
             near: 0,
             near_listed: 0,
+            near_elements: 0,
             near_c: 0,
             pack_above: 0,
             pack_rows: 0,

@@ -136,6 +136,7 @@ const SMALL_BLOCKS: Blocking = Blocking {
     nc: 48,
     near: 4096,
     near_listed: 4096,
+    near_elements: 4096,
     near_c: 4096,
     pack_above: 0,
     pack_rows: 0,

@@ -30,6 +30,7 @@ fn blocking(kc: usize, nc: usize) -> Blocking {
         nc,
         near: 2048,
         near_listed: 2048,
+        near_elements: 2048,
         near_c: 1 << 20,
         pack_above: 0,
         pack_rows: 0,

@@ -530,20 +530,23 @@ struct BitOps {
 }
 
 impl Op for BitOps {
-    type Output = (u64, Vec<u32>, u16);
+    type Output = (u64, Vec<u32>, Vec<f32>, u16);
 
     fn run<I: Isa>(self, isa: I) -> Self::Output {
         let mut list = [u32::MAX; LANES];
         let count = isa.list_bits(self.bits, 1000, &mut list);
+        let mut compressed = [f32::NAN; LANES];
+        let lanes = std::array::from_fn(|i| 1000.0 + i as f32);
+        assert_eq!(isa.compress(isa.load(&lanes), self.bits, &mut compressed), count);
         // The first and the last bit: not 0 as a number, whichever of them is set.
         let ends = isa.and(isa.load_u(&self.numbers), isa.splat_u(0x8000_0001));
         let either = isa.lt(isa.splat(0.0), isa.abs(isa.to_float(ends)));
-        (isa.nonzero_bytes(&self.bytes), list[..count].to_vec(), isa.bits(either))
+        (isa.nonzero_bytes(&self.bytes), list[..count].to_vec(), compressed[..count].to_vec(), isa.bits(either))
     }
 }
 
 #[test]
-fn bytes_that_are_not_zero_lists_of_bits_and_bits_of_truths_are_those_of_plain_loops() {
+fn bytes_that_are_not_zero_lists_of_bits_lanes_of_bits_and_bits_of_truths_are_those_of_plain_loops() {
     let mut rng = Rng::new(5);
     for round in 0..20_000 {
         let density = [0.0, 0.05, 0.5, 0.95, 1.0][round % 5];
@@ -556,7 +559,13 @@ fn bytes_that_are_not_zero_lists_of_bits_and_bits_of_truths_are_those_of_plain_l
         let either: u16 = (0..LANES).filter(|&i| numbers[i] % 2 == 1 || numbers[i] >> 31 == 1).map(|i| 1 << i).sum();
         for isa in AnyIsa::available() {
             let got = isa.run(BitOps { bytes, bits, numbers });
-            assert_eq!(got, (nonzero, list.clone(), either), "{} {bytes:?} {bits:#x} {numbers:?}", isa.name());
+            let compressed = list.iter().map(|&x| x as f32).collect();
+            assert_eq!(
+                got,
+                (nonzero, list.clone(), compressed, either),
+                "{} {bytes:?} {bits:#x} {numbers:?}",
+                isa.name()
+            );
         }
     }
 }

@@ -1,19 +1,22 @@
 //! Products leave out steps of k at which all rows of a tile are zero, whether A is bytes or floats. No bit may change: not where a left-out
 //! product would not have been 0, not where a chain could have been at −0, and not at the ends of lists.
 
-use tensor::gemm::{Blocking, consume_bytes, multiply_bytes};
+use tensor::gemm::{Blocking, consume, consume_bytes, multiply_bytes};
 use tensor::isa::AnyIsa;
 use tensor::vec::ByteRows;
 use tensor::{Epilogue, Exec, Gemm, Tensor, View};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
 
-/// The product of the floats, on which no step is left out: A is turned, and only a row-major A is looked at.
+/// The product of the floats, of which no step is left out: C is read, and is +0.
 fn every_step(a: View<'_, f32, 2>, b: View<'_, f32, 2>) -> Vec<f32> {
+    every_step_with(a, b, Epilogue::None)
+}
+
+fn every_step_with(a: View<'_, f32, 2>, b: View<'_, f32, 2>, epilogue: Epilogue<'_>) -> Vec<f32> {
     let mut c = Tensor::zeros([a.rows(), b.cols()]);
-    let best = AnyIsa::available().last().expect("portable is always there");
-    let turned = Tensor::from_fn([a.cols(), a.rows()], |[p, i]| a[[i, p]]);
-    Gemm::new(turned.view().t(), b, c.view_mut()).run(Exec::with_isa(best, 1)).expect("the shapes go together");
+    let exec = Exec::with_isa(AnyIsa::available().last().expect("portable is always there"), 1);
+    Gemm::new(a, b, c.view_mut()).beta(1.0).epilogue(epilogue).run(exec).expect("the shapes go together");
     c.as_slice().to_vec()
 }
 
@@ -54,15 +57,24 @@ fn transposed(isa: AnyIsa, x: &Images, b: View<'_, f32, 2>) -> Vec<f32> {
     c
 }
 
-/// A·B with A as floats, on an ISA, with B as it lies or turned, in blocks of a plain call or small ones.
-fn of_floats(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>, small: bool, turned: bool) -> Vec<f32> {
+/// A·B with A as floats, on an ISA, with A and B as they lie or turned, in blocks of a plain call or small ones.
+fn of_floats(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>, small: bool, turned: [bool; 2]) -> Vec<f32> {
     let mut c = Tensor::from_fn([a.rows(), b.cols()], |_| f32::NAN);
     let blocks = Blocking { kc: 24, nc: 64, pack_above: 0, pack_rows: 0, pack_rows_listed: 0, ..Blocking::default() };
     let blocking = if small { blocks } else { Blocking::default() };
-    let lies = Tensor::from_fn([b.cols(), b.rows()], |[j, p]| b[[p, j]]);
-    let b = if turned { lies.view().t() } else { b };
+    let lies = [a, b].map(|x| Tensor::from_fn([x.cols(), x.rows()], |[i, j]| x[[j, i]]));
+    let [a, b] =
+        [(a, &lies[0], turned[0]), (b, &lies[1], turned[1])].map(|(x, lies, t)| if t { lies.view().t() } else { x });
     Gemm::new(a, b, c.view_mut()).run_with(Exec::with_isa(isa, 1), &blocking).expect("the shapes go together");
     c.as_slice().to_vec()
+}
+
+/// The same, handed over.
+fn handed_over(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>) -> Vec<f32> {
+    let mut c = vec![f32::NAN; a.rows() * b.cols()];
+    let keep = |_: Exec, piece: &[f32], [c]: [&mut [f32]; 1]| c.copy_from_slice(piece);
+    consume(Exec::with_isa(isa, 1), a, b, [&mut c], &keep).expect("the shapes go together");
+    c
 }
 
 /// A product of floats against the one of which no step is left out, bit for bit, on every ISA, in every way it is computed.
@@ -70,10 +82,14 @@ fn check_floats(name: &str, a: View<'_, f32, 2>, b: &[f32], n: usize) {
     let b = View::new(&b[..a.cols() * n], [a.cols(), n]).expect("fits");
     let want = every_step(a, b);
     for isa in AnyIsa::available() {
-        for (small, turned) in [(false, false), (false, true), (true, false), (true, true)] {
-            let name = format!("{name}, {n} columns on {}, small blocks {small}, turned {turned}", isa.name());
-            assert_bits(&name, &of_floats(isa, a, b, small, turned), &want);
+        for small in [false, true] {
+            for turned in [[false, false], [false, true], [true, false], [true, true]] {
+                let name = format!("{name}, {n} columns on {}, small blocks {small}, turned {turned:?}", isa.name());
+                assert_bits(&name, &of_floats(isa, a, b, small, turned), &want);
+            }
         }
+        let name = format!("{name}, {n} columns on {}, handed over", isa.name());
+        assert_bits(&name, &handed_over(isa, a, b), &want);
     }
 }
 
@@ -87,8 +103,12 @@ fn check(name: &str, x: &Images, b: &[f32], n: usize) {
     for isa in AnyIsa::available() {
         let name = |what: &str| format!("{name}: {what} of {rows}x{width} by {n} columns on {}", isa.name());
         assert_bits(&name("X·B"), &product(isa, x, forward), &want[0]);
-        assert_bits(&name("X·B of floats"), &of_floats(isa, floats.view(), forward, false, false), &want[0]);
-        assert_bits(&name("X·B of floats in blocks"), &of_floats(isa, floats.view(), forward, true, true), &want[0]);
+        assert_bits(&name("X·B of floats"), &of_floats(isa, floats.view(), forward, false, [false; 2]), &want[0]);
+        assert_bits(
+            &name("X·B of floats in blocks"),
+            &of_floats(isa, floats.view(), forward, true, [false, true]),
+            &want[0],
+        );
         assert_bits(&name("Xᵀ·B"), &transposed(isa, x, backward), &want[1]);
     }
 }
@@ -230,7 +250,7 @@ fn elements_at_the_edge_of_what_cannot_underflow_give_the_same_bits() {
 fn one_small_element_of_a_row_keeps_the_zeros_of_the_rows_it_shares_a_tile_with() {
     // The product of steps 0 and 1 rounds to −0, and step 2 is 0·1.
     for row in [0, 1, 17, 39] {
-        for step in [0, 19, 30, 77] {
+        for step in [0, 19, 30, 31, 77] {
             let x = Tensor::from_fn([40, 80], |[r, j]| if r == row && j == step { f32::from_bits(1) } else { 0.0 });
             let b: Vec<f32> = (0..80 * 64).map(|at| if at / 64 == step { -2.0_f32.powi(-44) } else { 1.0 }).collect();
             let want = every_step(x.view(), View::new(&b, [80, 64]).expect("fits"));
@@ -242,13 +262,15 @@ fn one_small_element_of_a_row_keeps_the_zeros_of_the_rows_it_shares_a_tile_with(
 
 #[test]
 fn a_block_of_b_that_could_underflow_keeps_the_zeros_of_the_blocks_after_it() {
-    // With blocks of 24 steps the last of the first leaves −0, and the zeros of the others make it +0.
-    let x = Tensor::from_fn([40, 96], |[_, j]| if j == 23 { 2.0_f32.powi(-50) } else { 0.0 });
-    let b: Vec<f32> = (0..96 * 64).map(|at| if at / 64 == 23 { -2.0_f32.powi(-101) } else { 1.0 }).collect();
-    let first = Tensor::from_fn([40, 1], |_| 2.0_f32.powi(-50));
-    let alone = every_step(first.view(), View::new(&b[23 * 64..24 * 64], [1, 64]).expect("fits"));
-    assert!(alone.iter().all(|c| c.to_bits() == 1 << 31), "that step alone gives −0: {alone:?}");
-    check_floats("−0 from an earlier block", x.view(), &b, 64);
+    // The last step of a block, of 24 steps or of 32, leaves −0, and the zeros of the blocks after it make it +0.
+    for last in [23, 31] {
+        let x = Tensor::from_fn([40, 96], |[_, j]| if j == last { 2.0_f32.powi(-50) } else { 0.0 });
+        let b: Vec<f32> = (0..96 * 64).map(|at| if at / 64 == last { -2.0_f32.powi(-101) } else { 1.0 }).collect();
+        let first = Tensor::from_fn([40, 1], |_| 2.0_f32.powi(-50));
+        let alone = every_step(first.view(), View::new(&b[last * 64..(last + 1) * 64], [1, 64]).expect("fits"));
+        assert!(alone.iter().all(|c| c.to_bits() == 1 << 31), "that step alone gives −0: {alone:?}");
+        check_floats("−0 from an earlier block", x.view(), &b, 64);
+    }
 }
 
 #[test]
@@ -293,20 +315,49 @@ fn lists_of_floats_are_done_to_their_ends_with_every_epilogue() {
             }
         }
     }
-    let (x, b) = (relu(&mut rng, [50, 90], |r, j| (r / 5 * 31 + j * 17) % 64 < 32), rng.vec_f32(90 * 100));
-    let (bias, gate) = (rng.vec_f32(100), Tensor::from_fn([50, 100], |_| rng.f32_in(-1.0, 1.0)));
-    let turned = Tensor::from_fn([90, 50], |[p, i]| x[[i, p]]);
-    let b = View::new(&b, [90, 100]).expect("fits");
-    for epilogue in [Epilogue::Bias(&bias), Epilogue::BiasRelu(&bias), Epilogue::Gate(gate.view())] {
-        for beta in [0.0, -2.0] {
+}
+
+#[test]
+fn epilogues_are_done_to_every_element_once_where_zeros_are_left_out() {
+    let mut rng = Rng::new(8);
+    for n in [64, 100, 150] {
+        let x = relu(&mut rng, [50, 190], |r, j| (r / 5 * 31 + j * 17) % 64 < 22);
+        let turned = Tensor::from_fn([190, 50], |[p, i]| x[[i, p]]);
+        let (b, bias) = (rng.vec_f32(190 * n), rng.vec_f32(n));
+        let gate = Tensor::from_fn([50, n], |_| rng.f32_in(-1.0, 1.0));
+        let b = View::new(&b, [190, n]).expect("fits");
+        for epilogue in [Epilogue::Bias(&bias), Epilogue::BiasRelu(&bias), Epilogue::Gate(gate.view())] {
+            let want = every_step_with(x.view(), b, epilogue);
             for isa in AnyIsa::available() {
-                let run = |a: View<'_, f32, 2>| {
-                    let mut c = Tensor::from_fn([50, 100], |[i, j]| (i * 3 + j) as f32 / 100.0 - 1.0);
+                for a in [x.view(), turned.view().t()] {
+                    let mut c = Tensor::from_fn([50, n], |_| f32::NAN);
                     let exec = Exec::with_isa(isa, 1);
-                    Gemm::new(a, b, c.view_mut()).beta(beta).epilogue(epilogue).run(exec).expect("they go together");
-                    c.as_slice().to_vec()
-                };
-                assert_bits(&format!("{epilogue:?} β {beta} {}", isa.name()), &run(x.view()), &run(turned.view().t()));
+                    Gemm::new(a, b, c.view_mut()).epilogue(epilogue).run(exec).expect("they go together");
+                    let name = format!("{epilogue:?} of {n} columns on {}, strides {:?}", isa.name(), a.strides());
+                    assert_bits(&name, c.as_slice(), &want);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn more_rows_and_columns_than_are_compressed_together_are_all_computed_by_any_number_of_threads() {
+    let mut rng = Rng::new(9);
+    let x = relu(&mut rng, [1100, 150], |r, j| (r * 7 + j * 13) % 32 < 11);
+    for n in [104, 105, 320] {
+        let b = rng.vec_f32(1100 * n);
+        let (b, dy) = (View::new(&b[..150 * n], [150, n]).expect("fits"), View::new(&b, [1100, n]).expect("fits"));
+        for (a, b) in [(x.view(), b), (x.view().t(), dy)] {
+            let want = every_step(a, b);
+            for isa in AnyIsa::available().filter(|isa| isa.name() != "portable") {
+                for threads in [1, 2, 3] {
+                    let mut c = Tensor::from_fn([a.rows(), n], |_| f32::NAN);
+                    let exec = Exec::with_isa(isa, threads);
+                    Gemm::new(a, b, c.view_mut()).run(exec).expect("they go together");
+                    let shape = format!("{}x{}x{n}", a.rows(), a.cols());
+                    assert_bits(&format!("{shape} on {}, {threads} threads", isa.name()), c.as_slice(), &want);
+                }
             }
         }
     }

@@ -6,8 +6,10 @@
 //!
 //! A chain that starts from +0 never comes to −0 as long as nothing underflows: a sum of exactly 0 is +0, and a sum that is not 0 rounds to 0
 //! only if it is less than half of the smallest float, 2⁻¹⁴⁹. A float of size 2ᵉ or more is a multiple of 2ᵉ⁻²³, so with |a| ≥ 2⁻⁵⁹ and
-//! |b| ≥ 2⁻⁴⁴ a product is a multiple of 2⁻⁵⁹⁻⁴⁴⁻⁴⁶ = 2⁻¹⁴⁹, and so is its sum with any float: it is 0, or no smaller than 2⁻¹⁴⁹. A
-//! byte is 0 or 2⁻⁸ or more, and b may be as small as 2⁻⁹²: then products are multiples of 2⁻¹⁴⁶.
+//! |b| ≥ 2⁻⁴⁴ a product is a multiple of 2⁻⁵⁹⁻⁴⁴⁻⁴⁶ = 2⁻¹⁴⁹, and so is its sum with any float: it is 0, or no smaller than 2⁻¹⁴⁹. How the
+//! 103 are shared out is a guess at what is multiplied: Y = X·W and dX = dY·Wᵀ have a row-major A, which may be a small gradient; dW = Xᵀ·dY has a transposed
+//! one, of activations, and the gradient is B: 2⁻⁴⁰ and 2⁻⁶³. (In a network of 1024 units every second dY has an element under 2⁻⁴⁴.) A byte is 0 or 2⁻⁸
+//! or more, and b may be as small as 2⁻⁹²: then products are multiples of 2⁻¹⁴⁶.
 //!
 //! So each element of B is looked at, as it is packed ([`Sizes`] in `pack.rs`) or before ([`Allowed`]). If one is neither 0 nor of that size, or not
 //! finite, the tiles do all steps, in that block of k and those after it: for a chain that is at −0 stays there until a step makes it
@@ -20,16 +22,14 @@
 use super::operands::Source;
 use crate::isa::{Isa, LANES, Op};
 
-/// Least size of an element of A as floats that is not 0, and of B beside it: the product is a multiple of 2⁻¹⁴⁹.
-pub(super) const LEAST_A: f32 = 1.0 / (1_u64 << 59) as f32;
-const LEAST_B: f32 = 1.0 / (1_u64 << 44) as f32;
-
-/// The same of B beside bytes: 2⁻⁹².
-const LEAST_B_OF_BYTES: f32 = 1.0 / (1_u128 << 92) as f32;
-
-/// The least size of an element of B that is not 0, beside this A.
-pub(super) fn least_of_b(source: Source<'_>) -> f32 {
-    if matches!(source, Source::Floats(_)) { LEAST_B } else { LEAST_B_OF_BYTES }
+/// The least sizes of elements of A and B that are not 0: with them a product is a multiple of 2⁻¹⁴⁹.
+pub(super) fn least_of(source: Source<'_>) -> [f32; 2] {
+    let [a, b] = match source {
+        Source::Floats(a) if a.strides()[1] == 1 => [59, 44],
+        Source::Floats(_) => [40, 63],
+        Source::Bytes(_) | Source::BytesTransposed(_) => [8, 92],
+    };
+    [a, b].map(|e| 1.0 / (1_u128 << e) as f32)
 }
 
 /// Some rows of adjacent elements: whether each is 0, or between a least size and the largest float.

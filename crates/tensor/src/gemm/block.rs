@@ -14,7 +14,7 @@
 //! are over. (For a row-major A one would have to transpose it first, which costs as much as it saves.)
 
 use super::HALF_LANES;
-use super::allowed::{Allowed, least_of_b};
+use super::allowed::{Allowed, least_of};
 use super::microkernel::{Finish, Tile};
 use super::needed::{Needed, Steps};
 use super::operands::Operands;
@@ -148,7 +148,8 @@ impl Block<'_> {
                 k,
                 columns,
                 to: to.add(from * k),
-                least: least_of_b(self.operands.source),
+                width: columns.next_multiple_of(LANES),
+                least: least_of(self.operands.source)[1],
             };
             if self.operands.tiles == Tiles::Full {
                 exec.run(Pack::<false>::new(panel))
@@ -170,7 +171,7 @@ impl Block<'_> {
             _ => return false,
         };
         // SAFETY: the block is inside the k×n of B, which its view was checked to reach.
-        exec.run(unsafe { Allowed::new(at, shape, stride, least_of_b(source)) })
+        exec.run(unsafe { Allowed::new(at, shape, stride, least_of(source)[1]) })
     }
 
     /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads it in

@@ -32,12 +32,12 @@ pub fn multiply_bytes(
     if m == 0 || n == 0 {
         return Ok(());
     }
-    let skips = needed::skips(exec, source, n);
+    let left_out = needed::left_out(exec, source, n);
     let product = Product {
         shape: [m, k, n],
         a_strides: source.strides(),
         bytes: true,
-        skips,
+        left_out,
         b_strides: b.strides(),
         storing: false,
         one_block: false,

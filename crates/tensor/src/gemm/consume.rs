@@ -13,7 +13,7 @@
 //! Each element is the same chain over k, so the bits are those of the stored product.
 
 use super::driver;
-use super::needed;
+use super::needed::{self, LeftOut};
 use super::operands::Source;
 use super::pieces::Piece;
 use super::plan::{self, Blocking, Product};
@@ -127,12 +127,16 @@ fn consume_source<const S: usize>(
         }
     };
     let bytes = !matches!(a, Source::Floats(_));
-    let skips = bytes && needed::skips(exec, a, n);
+    let left_out = match needed::left_out(exec, a, n) {
+        // Nobody has looked whether tiles of floats that are handed over gain by it.
+        LeftOut::Steps if !bytes => LeftOut::Nothing,
+        left_out => left_out,
+    };
     let product = Product {
         shape: [m, k, n],
         a_strides: a.strides(),
         bytes,
-        skips,
+        left_out,
         b_strides: b.strides(),
         storing: true,
         one_block: true,

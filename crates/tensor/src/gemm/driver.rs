@@ -23,6 +23,7 @@
 
 use super::Epilogue;
 use super::block::{Block, Packed};
+use super::compressed;
 use super::microkernel::Finish;
 use super::operands::{Operands, Source};
 use super::pieces::{Consumer, pieces};
@@ -66,7 +67,8 @@ pub(super) fn run(
 
 /// Runs a product A·B whose shapes were checked, with m, n > 0, and hands it over; k is one block.
 pub(super) fn consume(exec: Exec, plan: &Plan, a: Source<'_>, b: View<'_, f32, 2>, consumer: Consumer<'_>) {
-    assert!(plan.shape[1] <= plan.kc, "a piece is handed over when its chains are at their ends");
+    let one_block = plan.shape[1] <= plan.kc || plan.tiles == Tiles::Elements;
+    assert!(one_block, "a piece is handed over when its chains are at their ends");
     split(exec, plan, &Operands::new(plan, a, b), Some(consumer));
 }
 
@@ -98,6 +100,9 @@ fn band(
     let [_, k, n] = plan.shape;
     if rows.is_empty() || columns.is_empty() {
         return;
+    }
+    if plan.tiles == Tiles::Elements {
+        return compressed::band(exec, plan, operands, [rows, columns], consumer);
     }
     let mut packed = if plan.pack { PACKED.take() } else { AlignedBuf::default() };
     if plan.pack {

@@ -173,7 +173,7 @@ pub(super) unsafe fn load_part<I: Isa, const NV: usize, const HALF: bool>(
 /// # Safety
 /// `to` is writable for all lanes of the row.
 #[inline(always)]
-unsafe fn store_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, row: Row<I, NV>, to: *mut f32) {
+pub(super) unsafe fn store_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, row: Row<I, NV>, to: *mut f32) {
     // SAFETY: as promised; each write is of the lanes of its vector.
     unsafe {
         for j in 0..NV {
@@ -398,7 +398,7 @@ unsafe fn start<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa:
 /// # Safety
 /// As [`tiles`].
 #[inline(always)]
-unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
+pub(super) unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
     isa: I,
     t: &Tile<'_>,
     acc: &mut [Row<I, NV>; MR],

@@ -14,6 +14,7 @@
 //! | `needed.rs` | which steps of k a tile needs: where all its rows of A are 0 it does none |
 //! | `allowed.rs` | when that changes no bit |
 //! | `listed.rs` | the register tile's loop over those steps |
+//! | `compressed.rs` | another way to leave out zeros, for few registers: a row of C at a time |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
@@ -37,6 +38,7 @@
 mod allowed;
 mod block;
 mod bytes;
+mod compressed;
 mod consume;
 mod driver;
 pub mod ladder;
@@ -52,6 +54,7 @@ mod table;
 pub use crate::team::Workers;
 pub use bytes::multiply_bytes;
 pub use consume::{consume, consume_bytes, consume_pays};
+use needed::LeftOut;
 use operands::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
@@ -178,8 +181,9 @@ impl<'a> Gemm<'a> {
             return self.c.copy_from(c.view());
         }
         // Where C is read a chain may start at −0, which the first zero of A makes +0.
-        let skips = self.beta == 0.0 && needed::skips(exec, Source::Floats(self.a), n);
-        let product = Product { skips, ..self.product() };
+        let left_out =
+            if self.beta == 0.0 { needed::left_out(exec, Source::Floats(self.a), n) } else { LeftOut::Nothing };
+        let product = Product { left_out, ..self.product() };
         let Gemm { a, b, beta, c, epilogue, .. } = self;
         plan::execute(exec, &product, blocking, |plan| {
             driver::run(exec, plan, Source::Floats(a), b, beta, c, epilogue);
@@ -200,7 +204,7 @@ impl<'a> Gemm<'a> {
             shape: [m, k, n],
             a_strides: self.a.strides(),
             bytes: false,
-            skips: false,
+            left_out: LeftOut::Nothing,
             b_strides: self.b.strides(),
             storing,
             one_block: false,

@@ -41,8 +41,10 @@
 //! 100 units, half as fast with 1024, where no block of B that fits L1 is long enough. The bits of all columns noted at once, image by image, before
 //! dW's pieces: +12 % of dW (Zen 3), for looking at a piece's bytes brings near what its tiles look up.
 
-use super::allowed::{LEAST_A, at_least, before};
+use super::HALF_LANES;
+use super::allowed::{at_least, before, least_of};
 use super::block::first_row;
+use super::compressed::FEWEST_HALVES;
 use super::operands::Source;
 use super::table;
 use crate::array::View;
@@ -204,6 +206,7 @@ impl Op for LookAtFloats<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { a, rows, steps, words } = self;
+        let [least_of_a, _] = least_of(Source::Floats(a));
         let of_row = steps.len().div_ceil(CHUNK);
         words.resize(rows.len() * of_row, 0);
         for (r, words) in rows.zip(words.chunks_exact_mut(of_row.max(1))) {
@@ -229,7 +232,7 @@ impl Op for LookAtFloats<'_> {
                     least = isa.min(before(isa, size), least);
                 }
             }
-            if !at_least(isa, least, LEAST_A) {
+            if !at_least(isa, least, least_of_a) {
                 for (word, chunk) in words.iter_mut().zip(row.chunks(CHUNK)) {
                     *word = u64::MAX >> (CHUNK - chunk.len());
                 }
@@ -364,7 +367,7 @@ fn nonzero_bytes(bytes: &[u8]) -> u64 {
 
 /// Which of sixteen sizes are not 0. (A NaN is not.)
 #[inline(always)]
-fn nonzero<I: Isa>(isa: I, sizes: I::F) -> u16 {
+pub(super) fn nonzero<I: Isa>(isa: I, sizes: I::F) -> u16 {
     !isa.bits(isa.le(sizes, isa.splat(0.0)))
 }
 
@@ -378,20 +381,55 @@ const COLUMNS: usize = 48;
 const SAMPLE: usize = 12;
 const SAMPLED_STEPS: usize = 1024;
 
+/// To compress an element of A takes as long as its products with so many columns.
+const COMPRESSED_FOR: f64 = 16.0;
+
 /// Share of the steps up to which leaving out the others pays: a step of a list takes 1.6 times as long as one of all steps.
 /// (Of floats: [`Row::floats_pay`](table::Row::floats_pay).)
 const PAYS: f64 = 0.55;
 
-/// Whether a product leaves out steps: as far as some rows of A tell it pays.
-pub(super) fn skips(exec: Exec, source: Source<'_>, n: usize) -> bool {
-    let [m, k] = source.shape();
+/// What a product leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    Nothing,
+    /// Steps at which all of a tile's rows of A are 0.
+    Steps,
+    /// Every element of A that is 0 ([`super::compressed`]).
+    Elements,
+}
+
+/// What a product had best leave out, as far as some rows of A tell.
+pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
+    let ([m, k], row) = (source.shape(), table::row(exec.isa()));
+    if m < ROWS {
+        return LeftOut::Nothing;
+    }
     let pays = match source {
-        Source::Floats(a) if a.strides()[1] != 1 || n < COLUMNS => return false,
-        Source::Floats(_) => table::row(exec.isa()).floats_pay,
-        Source::Bytes(_) | Source::BytesTransposed(_) if k > LONGEST => return false,
+        Source::Floats(a) if !row.elements.is_empty() => {
+            let fits = n.div_ceil(HALF_LANES) >= FEWEST_HALVES && k >= ROWS && a.strides().contains(&1);
+            let pays = fits && share_not_zero(exec, a) <= row.floats_pay - COMPRESSED_FOR / n as f64;
+            return if pays { LeftOut::Elements } else { LeftOut::Nothing };
+        }
+        Source::Floats(a) if a.strides()[1] != 1 || n < COLUMNS => return LeftOut::Nothing,
+        Source::Floats(_) => row.floats_pay,
+        Source::Bytes(_) | Source::BytesTransposed(_) if k > LONGEST => return LeftOut::Nothing,
         Source::Bytes(_) | Source::BytesTransposed(_) => PAYS,
     };
-    m >= ROWS && share_needed(exec, source) <= pays
+    if share_needed(exec, source) <= pays { LeftOut::Steps } else { LeftOut::Nothing }
+}
+
+/// The share of the elements of A that are not 0, as far as a few tell.
+fn share_not_zero(exec: Exec, a: View<'_, f32, 2>) -> f64 {
+    // Which way round it lies does not matter.
+    let a = if a.strides()[1] == 1 { a } else { a.t() };
+    let mut words = SAMPLED.take();
+    words.clear();
+    let (rows, steps) = (0..SAMPLE.min(a.rows()), 0..a.cols().min(SAMPLED_STEPS));
+    let all = rows.len() * steps.len();
+    exec.run(LookAtFloats { a, rows, steps, words: &mut words });
+    let count: u32 = words.iter().map(|word| word.count_ones()).sum();
+    SAMPLED.set(words);
+    f64::from(count) / all.max(1) as f64
 }
 
 /// The share of the steps that tiles of three rows need, as far as a few rows tell.

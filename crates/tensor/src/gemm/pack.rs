@@ -39,8 +39,9 @@ pub(super) struct PackPanel {
     /// Rows, and columns (the last vector may be partial).
     pub k: usize,
     pub columns: usize,
-    /// Where the panel goes: `k` rows of `columns` rounded up to vectors.
+    /// Where the panel goes: `k` rows of `width` floats, `columns` rounded up to half vectors or to vectors.
     pub to: *mut f32,
+    pub width: usize,
     /// Least size that is looked for.
     pub least: f32,
 }
@@ -48,7 +49,7 @@ pub(super) struct PackPanel {
 /// Packs a panel.
 ///
 /// Built only by the driver, which promises that `b` is readable at every (row, column) of the panel and `to` writable
-/// for `k · 16·⌈columns/16⌉` floats.
+/// for `k · width` floats.
 ///
 /// With `LOOK` it returns whether the panel's elements allow it to leave out steps ([`Sizes`]); without, `true`.
 pub(super) struct Pack<const LOOK: bool>(PackPanel);
@@ -56,7 +57,7 @@ pub(super) struct Pack<const LOOK: bool>(PackPanel);
 impl<const LOOK: bool> Pack<LOOK> {
     /// # Safety
     /// - `b` is readable at `p·row_stride + j·column_stride` for p < k, j < columns;
-    /// - `to` is writable for `k · 16·⌈columns/16⌉` floats that overlap nothing read here, and nobody else touches them.
+    /// - `width` is `8·⌈columns/8⌉` or more; `to` is writable for `k · width` floats that overlap nothing read here, and nobody else touches them.
     pub unsafe fn new(panel: PackPanel) -> Self {
         Self(panel)
     }
@@ -68,8 +69,7 @@ impl<const LOOK: bool> Op for Pack<LOOK> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) -> bool {
         let mut sizes = Sizes::new(isa);
-        let PackPanel { b, row_stride, column_stride, k, columns, to, least } = self.0;
-        let width = columns.next_multiple_of(LANES);
+        let PackPanel { b, row_stride, column_stride, k, columns, to, width, least } = self.0;
         if column_stride == 1 {
             // SAFETY: as `new` was promised: rows p < k and their `columns` are readable, the panel writable.
             unsafe { copy_rows::<I, LOOK>(isa, b, row_stride, k, columns, to, width, &mut sizes) }
@@ -106,7 +106,7 @@ const AHEAD: usize = 8;
 /// Rows of adjacent elements.
 ///
 /// # Safety
-/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width = 16·⌈columns/16⌉` at each.
+/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width ≥ columns` at each, less than 16 more.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn copy_rows<I: Isa, const LOOK: bool>(

@@ -39,7 +39,7 @@ pub(super) struct Piece<'a> {
 pub(super) type Consumer<'a> = &'a (dyn Fn(Piece<'_>) + Sync);
 
 /// Most rows of C in a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
-const PIECE_ROWS: usize = 48;
+pub(super) const PIECE_ROWS: usize = 48;
 
 /// The same where tiles leave out steps: as many rows of transposed bytes as are looked at together, whole vectors of them if they are converted.
 const MOST_ROWS: usize = 64;

@@ -4,6 +4,8 @@
 //! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
 
 use super::HALF_LANES;
+use super::compressed::{MOST_HALVES, MOST_STEPS};
+use super::needed::LeftOut;
 use super::table::{self, Tiles};
 use crate::exec::Exec;
 use crate::isa::{AnyIsa, LANES};
@@ -27,6 +29,8 @@ pub struct Blocking {
     pub near: usize,
     /// The same where steps are left out: a quarter of the rows of such a panel, or more, are hardly ever read.
     pub near_listed: usize,
+    /// The same where a row of C is computed at a time, of A's elements that are not 0: the panel is all there is in L1 but a row of everything.
+    pub near_elements: usize,
     /// Bytes of a C that stays in L2.
     pub near_c: usize,
     /// Bytes of a B with adjacent columns above which it is packed. A smaller one stays in L2 as it is, and the copy costs more than it
@@ -56,6 +60,7 @@ impl Blocking {
             nc,
             near: l1 / 3 * 2,
             near_listed: l1,
+            near_elements: l1 / 16 * 13,
             near_c: l2 / 2,
             pack_above: l2 / 8 * 3,
             pack_rows: 64,
@@ -126,8 +131,8 @@ pub(super) struct Product {
     pub a_strides: [usize; 2],
     /// Whether A is converted from bytes, piece by piece, and need not be packed.
     pub bytes: bool,
-    /// Whether steps of k are left out where a tile's rows of A are all zero.
-    pub skips: bool,
+    /// What is left out of it.
+    pub left_out: LeftOut,
     pub b_strides: [usize; 2],
     /// Whether C is written without being read, and without an epilogue.
     pub storing: bool,
@@ -149,7 +154,7 @@ pub struct Plan {
     pub isa: &'static str,
     /// m, k, n.
     pub shape: [usize; 3],
-    /// Which tiles: whether steps of k are left out where a tile's rows of A are all zero.
+    /// Which tiles: whether steps of k are left out where a tile's rows of A are all zero, or all zeros.
     pub tiles: Tiles,
     /// Whether B is copied into panels.
     pub pack: bool,
@@ -174,7 +179,7 @@ pub struct Plan {
 impl Plan {
     /// The route of a product.
     pub(super) fn new(exec: Exec, workers: Workers, product: &Product, blocking: &Blocking) -> Self {
-        let &Product { shape, a_strides, bytes: from_bytes, skips, b_strides, storing, one_block } = product;
+        let &Product { shape, a_strides, bytes: from_bytes, left_out, b_strides, storing, one_block } = product;
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
         let panel = panel_columns(row);
@@ -188,6 +193,10 @@ impl Plan {
         };
         let threads = exec.threads().min(work / per_thread.max(1)).max(1);
 
+        if left_out == LeftOut::Elements {
+            return Self::of_elements(row, shape, threads, blocking);
+        }
+        let skips = left_out == LeftOut::Steps;
         let adjacent = b_strides[1] == 1 || n == 1;
         let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size_of::<f32>());
         let large = bytes(k, n) > blocking.pack_above || bytes(b_strides[0], 1) >= PAGE;
@@ -279,6 +288,36 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
+    fn of_elements(row: &table::Row, shape: [usize; 3], threads: usize, blocking: &Blocking) -> Self {
+        let [_, k, n] = shape;
+        let halves = n.div_ceil(HALF_LANES);
+        let width = halves.div_ceil(halves.div_ceil(MOST_HALVES)) * HALF_LANES;
+        let most = (blocking.near_elements / (width * size_of::<f32>())).min(blocking.kc).clamp(1, MOST_STEPS);
+        let split = match threads {
+            1 => Split::Serial,
+            _ if halves >= threads * MOST_HALVES => Split::Columns { threads, chunks: threads },
+            _ => Split::OwnRows { threads },
+        };
+        Self {
+            isa: row.name,
+            shape,
+            tiles: Tiles::Elements,
+            pack: true,
+            copies: false,
+            packs_a: false,
+            // In whole vectors of A.
+            kc: k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(LANES),
+            nc: width,
+            near: blocking.near_elements,
+            panels_first: true,
+            turned: 0,
+            split,
+        }
+    }
+}
+
 /// Rows so many bytes apart are each on another page, and where that is a power of two they also want the same places in L1: read in
 /// place they cost half of the speed.
 const PAGE: usize = 4096;
@@ -319,8 +358,10 @@ impl fmt::Display for Plan {
         } else {
             write!(f, "B read in place")?;
         }
-        if self.tiles != Tiles::Full {
-            write!(f, ", steps left out where rows of A are zero")?;
+        match self.tiles {
+            Tiles::Full => {}
+            Tiles::Wide | Tiles::Tall => write!(f, ", steps left out where rows of A are zero")?,
+            Tiles::Elements => write!(f, ", zeros of A left out")?,
         }
         if self.packs_a {
             write!(f, ", rows of A packed")?;

@@ -1,5 +1,6 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
+use super::compressed::{Rows, RowsKernel, rows};
 use super::microkernel::{Tile, tiles};
 use crate::isa::{AnyIsa, Portable};
 #[cfg(target_arch = "x86_64")]
@@ -22,7 +23,10 @@ pub(super) struct Row {
     /// Whether tiles that leave out steps look up the floats that bytes stand for. Else the bytes are converted first, and k is cut into blocks whose panel
     /// of B stays in L1.
     pub looks_up: bool,
-    /// Share of the steps up to which leaving out the others pays where A is floats, as tiles of three rows need them.
+    /// Kernels of a row at a time ([`super::compressed`]), of 7 to 13 half vectors, or none.
+    pub elements: &'static [RowsKernel],
+    /// Share of the steps up to which leaving out the others pays where A is floats: of those that tiles of three rows need, or, with `elements`, one
+    /// row, times many columns.
     pub floats_pay: f64,
 }
 
@@ -35,6 +39,8 @@ pub enum Tiles {
     Wide,
     /// Those that leave out steps, as tall as those that do not.
     Tall,
+    /// A row of C at a time, of A's elements that are not 0.
+    Elements,
 }
 
 impl Row {
@@ -102,6 +108,7 @@ static PORTABLE: Row = Row {
     halves: 2,
     wide_rows: 4,
     looks_up: true,
+    elements: &[],
     floats_pay: 0.8,
 };
 
@@ -112,6 +119,15 @@ static PORTABLE: Row = Row {
 unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &mut Tile<'_>) {
     // SAFETY: the caller's promise is that of `tiles`, and that the CPU has the instructions.
     unsafe { tiles::<Avx2, MR, NV, HALF, LISTED>(Avx2::assume(), t) }
+}
+
+/// # Safety
+/// As [`rows`]; and the CPU has AVX2, FMA and POPCNT.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,popcnt")]
+unsafe fn avx2_rows<const NV: usize, const HALF: bool>(t: &mut Rows<'_>) {
+    // SAFETY: the caller's promise is that of `rows`, and that the CPU has the instructions.
+    unsafe { rows::<Avx2, NV, HALF>(Avx2::assume(), t) }
 }
 
 /// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one; 2×48, of a list, twelve, one and two.
@@ -130,9 +146,16 @@ static AVX2: Row = Row {
     halves: 1,
     wide_rows: 2,
     looks_up: false,
-    // Two rows by four `ymm` hardly hide the latency of their multiply-adds, and six rows need nearly every step. (Zen 3, 128×100×100 with 62 to
-    // 81 % needed: 45 µs, and 36 with every step done.)
-    floats_pay: 0.6,
+    elements: &[
+        avx2_rows::<3, true>,
+        avx2_rows::<4, false>,
+        avx2_rows::<4, true>,
+        avx2_rows::<5, false>,
+        avx2_rows::<5, true>,
+        avx2_rows::<6, false>,
+        avx2_rows::<6, true>,
+    ],
+    floats_pay: 0.62,
 };
 
 /// # Safety
@@ -177,5 +200,6 @@ static AVX512: Row = Row {
     halves: 2,
     wide_rows: 4,
     looks_up: true,
+    elements: &[],
     floats_pay: 0.8,
 };

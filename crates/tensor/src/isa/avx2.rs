@@ -1,6 +1,6 @@
 //! AVX2, FMA and POPCNT: a vector is a pair of `ymm` registers, low half first.
 
-use super::{Isa, LANES, Op};
+use super::{Isa, LANES, Op, POSITIONS};
 use std::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and POPCNT, and that the system saves their registers.
@@ -171,6 +171,18 @@ impl Isa for Avx2 {
             !(unsafe { _mm256_movemask_epi8(zero) }) as u32
         });
         u64::from(first) | u64::from(second) << 32
+    }
+    #[inline(always)]
+    fn compress(self, x: Self::F, bits: u16, to: &mut [f32; LANES]) -> usize {
+        let [low, high] = bits.to_le_bytes();
+        let lows = low.count_ones() as usize;
+        // SAFETY: a table's row is eight numbers; eight floats are written from the first of sixteen on, then eight from at most the ninth on.
+        unsafe {
+            let order = |byte: u8| _mm256_loadu_si256(POSITIONS[usize::from(byte)].as_ptr().cast());
+            _mm256_storeu_ps(to.as_mut_ptr(), _mm256_permutevar8x32_ps(x.0, order(low)));
+            _mm256_storeu_ps(to.as_mut_ptr().add(lows), _mm256_permutevar8x32_ps(x.1, order(high)));
+        }
+        bits.count_ones() as usize
     }
     #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {

@@ -108,6 +108,17 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
         list_bits_by_table(bits, from, to)
     }
 
+    /// The lanes whose bit of `bits` is set, in ascending order, and anything in the rest of `to`. Returns how many.
+    #[inline(always)]
+    fn compress(self, x: Self::F, bits: u16, to: &mut [f32; LANES]) -> usize {
+        let (lanes, mut positions) = (self.to_array(x), [0; LANES]);
+        let count = self.list_bits(bits, 0, &mut positions);
+        for (to, at) in to.iter_mut().zip(positions).take(count) {
+            *to = lanes[at as usize];
+        }
+        count
+    }
+
     /// Reads sixteen elements at `from`.
     ///
     /// # Safety

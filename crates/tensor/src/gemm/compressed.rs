@@ -1,0 +1,434 @@
+//! A product whose A is half zeros, one row of C at a time: what sixteen registers are enough for.
+//!
+//! ```text
+//! plain:  for i in 0..m:  for p in 0..k where A[i, p] ≠ 0:   c[i][..] += A[i, p] · B[p][..]
+//!
+//!     A, a block of k             its elements that are not 0          B, 104 columns of that block, in L1
+//!   ┌──────────────────┐          values       steps                 ┌──────────────────────────────┐
+//!   │ · · · 3 9 · · 7  │  ──────▶ 3 9 7        3 4 7       ──────▶   │ a row of 13 vectors, each the │
+//!   │ 5 · · · 8 4 · ·  │          5 8 4        0 4 5                 │ operand of one multiply-add   │
+//!   └──────────────────┘          one after the other                └──────────────────────────────┘
+//!
+//! for some rows of A:                                compress them, a block of k after the other
+//!   for each panel of B:  for each block of k:       pack the block of the panel
+//!     for each row:                                  13 accumulators, from where they were kept;  its elements;  back, or through the epilogue into C
+//! ```
+//!
+//! 1. *One row.* Where half of A is zeros a row needs half of the steps, two rows need three quarters, and six nearly all: a tile that shares the rows of
+//!    B among rows of A has little to leave out (table in `needed.rs`). One row takes a load for each multiply-add, which is what a core with two loads and
+//!    two multiply-adds a cycle can do: a step of 13 vectors takes 7.5 cycles of Zen 3, where 6.5 are the multiply-adds.
+//! 2. *A panel in L1.* That holds only while B is there: from L2 the same step takes 13.5 cycles. 64 steps of 104 columns are 26 KB; and so k is in many
+//!    blocks, and a row of C goes in and out of the registers for each.
+//! 3. *Elements one after the other.* Read in place, the parts of A's rows that a block needs lie a row apart, which in a matrix of 1024 columns is the same
+//!    place of the caches for all of them: 512×1024×1024 in 9.5 ms instead of 10.5, and 14 with every step done.
+//! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it took as long as with every step done.
+//! 5. *A transposed A* (dW = Xᵀ·dY) is transposed sixteen columns at a time on its way, and is the same from then on.
+//!
+//! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not allow it, all elements of A are listed.
+
+use super::HALF_LANES;
+use super::allowed::{at_least, before, least_of};
+use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
+use super::needed::nonzero;
+use super::operands::{Operands, Source};
+use super::pack::{Pack, PackPanel};
+use super::pieces::{Consumer, PIECE_ROWS, Piece};
+use super::plan::Plan;
+use super::table;
+use crate::array::{AlignedBuf, View};
+use crate::exec::Exec;
+use crate::isa::{Isa, LANES, Op};
+use crate::team::share;
+use std::cell::Cell;
+use std::ops::Range;
+
+/// Widths of the panels, in half vectors: fewer would not hide the latency of their multiply-adds.
+pub(super) const FEWEST_HALVES: usize = 7;
+pub(super) const MOST_HALVES: usize = 13;
+
+/// Most steps in a block: a step's number is a byte.
+pub(super) const MOST_STEPS: usize = 128;
+
+/// Most rows that are compressed together: their accumulators, 416 bytes each, stay in L2.
+const GROUP_ROWS: usize = 512;
+
+/// Elements are written sixteen at a time.
+const ROOM: usize = LANES;
+
+thread_local! {
+    /// This thread's buffers, grown to the largest it has met; taken out while in use.
+    static BUFFERS: Cell<Buffers> = Cell::default();
+}
+
+#[derive(Default)]
+struct Buffers {
+    compressed: Compressed,
+    /// The same with every element, if B asks for it.
+    all: Compressed,
+    panel: AlignedBuf<f32>,
+    accumulators: AlignedBuf<f32>,
+    piece: AlignedBuf<f32>,
+}
+
+fn grow(buffer: &mut AlignedBuf<f32>, len: usize) {
+    if buffer.len() < len {
+        *buffer = AlignedBuf::zeroed(len);
+    }
+}
+
+/// The elements of some rows of A that are not 0, a block of k after the other.
+#[derive(Default)]
+struct Compressed {
+    values: AlignedBuf<f32>,
+    /// Which step of its block each is.
+    steps: Vec<u8>,
+    /// Where those of each row begin, block after block, and the end.
+    starts: Vec<usize>,
+}
+
+impl Compressed {
+    /// The elements of `rows` of A; from the block on where a row has one smaller than `least` its zeros too, with `None` all of them.
+    fn find(&mut self, exec: Exec, a: View<'_, f32, 2>, rows: Range<usize>, block: usize, least: Option<f32>) {
+        let most = rows.len() * a.cols() + ROOM;
+        grow(&mut self.values, most);
+        if self.steps.len() < most {
+            self.steps.resize(most, 0);
+        }
+        self.starts.clear();
+        exec.run(Compress { a, rows, block, least, to: self });
+    }
+}
+
+/// Fills [`Compressed`].
+struct Compress<'a> {
+    a: View<'a, f32, 2>,
+    rows: Range<usize>,
+    block: usize,
+    least: Option<f32>,
+    to: &'a mut Compressed,
+}
+
+impl Op for Compress<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { a, rows, block, least, to } = self;
+        let (data, [row_stride, step_stride], k) = (a.data(), a.strides(), a.cols());
+        // Rows that have had an element so small that a product of it might underflow.
+        let mut small = [least.is_none(); GROUP_ROWS];
+        let mut turned = [[0.0; MOST_STEPS]; LANES];
+        let mut end = End::of(to, least.unwrap_or(f32::MIN_POSITIVE));
+        for steps in (0..k).step_by(block).map(|from| from..k.min(from + block)) {
+            if step_stride == 1 {
+                for (small, r) in small.iter_mut().zip(rows.clone()) {
+                    to.starts.push(end.at);
+                    // SAFETY: no element of A is appended twice.
+                    unsafe { end.append_row(isa, &data[r * row_stride..][steps.clone()], small) }
+                }
+                continue;
+            }
+            // Sixteen rows of A are sixteen adjacent elements of each step.
+            for group in rows.clone().step_by(LANES) {
+                let count = LANES.min(rows.end - group);
+                for from in steps.clone().step_by(LANES) {
+                    let mut square = [isa.splat(0.0); LANES];
+                    for (l, p) in (from..steps.end.min(from + LANES)).enumerate() {
+                        let elements = &data[p * step_stride + group..][..count];
+                        square[l] = match elements.first_chunk() {
+                            Some(elements) => isa.load(elements),
+                            None => isa.load_part(elements),
+                        };
+                    }
+                    let square = isa.transpose(square);
+                    for (row, x) in turned.iter_mut().zip(square) {
+                        let to = row[from - steps.start..].first_chunk_mut();
+                        isa.store(x, to.expect("a row has room for whole vectors"));
+                    }
+                }
+                for (row, small) in turned.iter().zip(&mut small[group - rows.start..]).take(count) {
+                    to.starts.push(end.at);
+                    // SAFETY: as above.
+                    unsafe { end.append_row(isa, &row[..steps.len()], small) }
+                }
+            }
+        }
+        to.starts.push(end.at);
+    }
+}
+
+/// The end of what has been compressed.
+struct End {
+    values: *mut f32,
+    steps: *mut u8,
+    /// Elements so far.
+    at: usize,
+    least: f32,
+}
+
+impl End {
+    /// Of nothing yet.
+    fn of(to: &mut Compressed, least: f32) -> Self {
+        Self { values: to.values.as_mut_ptr(), steps: to.steps.as_mut_ptr(), at: 0, least }
+    }
+
+    /// Appends a row's elements of a block; all of them, if it is `small` or becomes so.
+    ///
+    /// # Safety
+    /// There is room for the row, and for sixteen more, in `values` and `steps`, which nobody else uses.
+    #[inline(always)]
+    unsafe fn append_row<I: Isa>(&mut self, isa: I, row: &[f32], small: &mut bool) {
+        let start = self.at;
+        let mut sizes = isa.splat(f32::MAX);
+        let (whole, rest) = row.as_chunks();
+        // SAFETY: as promised; what is appended is no more than what was read of the row.
+        unsafe {
+            for (x, from) in whole.iter().zip((0..).step_by(LANES)) {
+                self.append(isa, isa.load(x), from, &mut sizes);
+            }
+            if !rest.is_empty() {
+                self.append(isa, isa.load_part(rest), row.len() - rest.len(), &mut sizes);
+            }
+            *small |= !at_least(isa, sizes, self.least);
+            if *small {
+                self.at = start;
+                for (&x, p) in row.iter().zip(0..=u8::MAX) {
+                    *self.values.add(self.at) = x;
+                    *self.steps.add(self.at) = p;
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// Appends those of sixteen elements that are not 0, the first of which is step `from`; `sizes` takes them in.
+    ///
+    /// # Safety
+    /// There is room for sixteen.
+    #[inline(always)]
+    unsafe fn append<I: Isa>(&mut self, isa: I, x: I::F, from: usize, sizes: &mut I::F) {
+        let size = isa.abs(x);
+        *sizes = isa.min(before(isa, size), *sizes);
+        let bits = nonzero(isa, size);
+        let [low, high] = bits.to_le_bytes();
+        let lows = low.count_ones() as usize;
+        // Eight steps at a time, as the bytes of a number.
+        let eight =
+            |byte: u8, from: usize| (POSITIONS[usize::from(byte)] + from as u64 * 0x0101_0101_0101_0101).to_le();
+        // SAFETY: as promised.
+        unsafe {
+            isa.compress(x, bits, &mut *self.values.add(self.at).cast());
+            self.steps.add(self.at).cast::<u64>().write_unaligned(eight(low, from));
+            self.steps.add(self.at + lows).cast::<u64>().write_unaligned(eight(high, from + 8));
+        }
+        self.at += lows + high.count_ones() as usize;
+    }
+}
+
+/// The positions of the bits of a byte that are set, as the bytes of a number, and behind them zeros.
+static POSITIONS: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut bit, mut count) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                table[byte] |= bit << (8 * count);
+                count += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Some rows of C times a block of a panel.
+pub(super) struct Rows<'a> {
+    /// Where each row's elements begin, and the end of the last.
+    starts: &'a [usize],
+    values: *const f32,
+    steps: *const u8,
+    /// The packed panel: a row of whole half vectors for each step.
+    panel: *const f32,
+    /// The accumulators of the first row; the others follow, a row of the panel each.
+    accumulators: *mut f32,
+    /// Whether chains begin here, from 0, or go on.
+    first: bool,
+    /// C and the epilogue, of which the first row is row 0; `None`: the chains go on after this block.
+    last: Option<Tile<'a>>,
+}
+
+/// A kernel for one width of panels.
+pub(super) type RowsKernel = unsafe fn(&mut Rows<'_>);
+
+/// Computes the rows, of `NV` vectors, with `HALF` also half a vector behind them.
+///
+/// # Safety
+/// With `cols = 16·NV`, or with `HALF` 8 more:
+/// - `values` and `steps` are readable from the first of `starts` to the last, and `panel` for `cols` floats at `p·cols` for each p among those steps;
+/// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
+/// - `last` is a tile of one row as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the other.
+#[inline(always)]
+pub(super) unsafe fn rows<I: Isa, const NV: usize, const HALF: bool>(isa: I, t: &mut Rows<'_>) {
+    let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
+    let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
+    let mut kept = t.accumulators;
+    for ends in t.starts.windows(2) {
+        // SAFETY: as promised.
+        unsafe {
+            let mut acc = if t.first { zero } else { load_whole::<I, NV, HALF>(isa, kept) };
+            for at in ends[0]..ends[1] {
+                let b = load_whole::<I, NV, HALF>(isa, t.panel.add(usize::from(*t.steps.add(at)) * columns));
+                let a = *t.values.add(at);
+                let full = isa.splat(a);
+                for j in 0..NV {
+                    acc.full[j] = isa.fma(full, b.full[j], acc.full[j]);
+                }
+                if HALF {
+                    acc.half = isa.half_fma(isa.half_splat(a), b.half, acc.half);
+                }
+            }
+            if let Some(tile) = &mut t.last {
+                finish::<I, 1, NV, HALF>(isa, tile, &mut [acc]);
+                tile.c = tile.c.wrapping_add(tile.c_row);
+                tile.with = tile.with.wrapping_add(tile.with_row);
+            } else {
+                store_whole::<I, NV, HALF>(isa, acc, kept);
+            }
+        }
+        kept = kept.wrapping_add(columns);
+    }
+}
+
+/// The panels of so many columns: first column, and width in half vectors. Widths differ by one at most.
+fn panels(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let halves = columns.div_ceil(HALF_LANES);
+    let count = halves.div_ceil(MOST_HALVES);
+    (0..count).map(move |at| {
+        let range = share(halves, 1, at, count);
+        (HALF_LANES * range.start, range.len())
+    })
+}
+
+/// Computes some rows and columns of C = A·B, with the epilogue, or hands them over.
+///
+/// # Panics
+/// If A is not floats, or the ISA has no kernels for so few columns.
+pub(super) fn band(
+    exec: Exec,
+    plan: &Plan,
+    operands: &Operands<'_>,
+    [rows, columns]: [Range<usize>; 2],
+    consumer: Option<Consumer<'_>>,
+) {
+    let Source::Floats(a) = operands.source else { panic!("elements of bytes are not compressed") };
+    let kernels = table::row(exec.isa()).elements;
+    let (k, block) = (plan.shape[1], plan.kc);
+    let [least_of_a, least_of_b] = least_of(operands.source);
+    assert!(0 < block && block <= MOST_STEPS, "{block} steps in a block");
+    let mut buffers = BUFFERS.take();
+    let Buffers { compressed, all, panel, accumulators, piece } = &mut buffers;
+    let groups = rows.len().div_ceil(GROUP_ROWS);
+    for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
+        let group = rows.start + group.start..rows.start + group.end;
+        compressed.find(exec, a, group.clone(), block, Some(least_of_a));
+        let mut has_all = false;
+        for (from, halves) in panels(columns.len()) {
+            let (from, width) = (columns.start + from, HALF_LANES * halves);
+            let count = width.min(columns.end - from);
+            grow(panel, block * width);
+            grow(accumulators, group.len() * width);
+            let mut allowed = true;
+            for (number, steps) in (0..k).step_by(block).map(|from| from..k.min(from + block)).enumerate() {
+                let [row_stride, column_stride] = operands.b_strides;
+                // SAFETY: the panel's columns and the block's steps are inside n and k, which the view of B was checked to reach; the buffer
+                // was just sized, and is this thread's own.
+                allowed &= exec.run(unsafe {
+                    Pack::<true>::new(PackPanel {
+                        b: operands.b.wrapping_add(steps.start * row_stride + from * column_stride),
+                        row_stride,
+                        column_stride,
+                        k: steps.len(),
+                        columns: count,
+                        to: panel.as_mut_ptr(),
+                        width,
+                        least: least_of_b,
+                    })
+                });
+                if !allowed && !has_all {
+                    all.find(exec, a, group.clone(), block, None);
+                    has_all = true;
+                }
+                let elements = if allowed { &*compressed } else { &*all };
+                let kernel = kernels[halves - FEWEST_HALVES];
+                let multiply = |rows: Range<usize>, accumulators: *mut f32, last: Option<Tile<'_>>| {
+                    let within = rows.start - group.start;
+                    let starts = &elements.starts[number * group.len() + within..][..=rows.len()];
+                    let mut rows = Rows {
+                        starts,
+                        values: elements.values.as_ptr(),
+                        steps: elements.steps.as_ptr(),
+                        panel: panel.as_ptr(),
+                        accumulators: accumulators.wrapping_add(within * width),
+                        first: number == 0,
+                        last,
+                    };
+                    // SAFETY: the elements are those of these rows and steps; the panel has a row for each step; there are accumulators for all
+                    // rows of the group; C, a buffer or the caller's, has these rows and columns, and so has what the epilogue reads. The kernel is
+                    // that of an ISA whose token the caller holds.
+                    unsafe { kernel(&mut rows) }
+                };
+                let accumulators = accumulators.as_mut_ptr();
+                if steps.end < k {
+                    multiply(group.clone(), accumulators, None);
+                } else if let Some(consumer) = consumer {
+                    grow(piece, PIECE_ROWS * count);
+                    for first in group.clone().step_by(PIECE_ROWS) {
+                        let rows = first..group.end.min(first + PIECE_ROWS);
+                        let tile = of_row(operands, [0, from], count, width);
+                        multiply(
+                            rows.clone(),
+                            accumulators,
+                            Some(Tile { c: piece.as_mut_ptr(), c_row: count, ..tile }),
+                        );
+                        let values = &piece[..rows.len() * count];
+                        consumer(Piece { rows, columns: from..from + count, values });
+                    }
+                } else {
+                    multiply(group.clone(), accumulators, Some(of_row(operands, [group.start, from], count, width)));
+                }
+            }
+        }
+    }
+    BUFFERS.set(buffers);
+}
+
+/// C and the epilogue from a row and a column on, for [`finish`].
+fn of_row<'a>(operands: &Operands<'_>, [row, column]: [usize; 2], count: usize, width: usize) -> Tile<'a> {
+    let Operands { c, c_row, with, with_row, finish, .. } = *operands;
+    // The last vector is half a one, or a whole one.
+    let before = if width.is_multiple_of(LANES) { width - LANES } else { width - HALF_LANES };
+    Tile {
+        tiles: 1,
+        k: 0,
+        whole: 0,
+        a: std::ptr::null(),
+        a_row: 0,
+        a_step: 0,
+        b: std::ptr::null(),
+        b_step: 0,
+        c: c.wrapping_add(row * c_row + column),
+        c_row,
+        copy: std::ptr::null_mut(),
+        ask: None,
+        needed: None,
+        far: false,
+        tail: count - before,
+        beta: 0.0,
+        prefetch: false,
+        finish,
+        with: with.wrapping_add(row * with_row + column),
+        with_row,
+    }
+}
