@@ -24,7 +24,7 @@
 //! | hidden, dW = Xᵀ·dY | 49–67 % | 73–91 % | 85–98 % | | | |
 //!
 //! A hidden layer's units are alike in many samples, but not side by side: dW has nothing to gain, and does all steps. When it is allowed:
-//! `allowed.rs`.
+//! `allowed.rs`. What is left out where a row of C is computed at a time: `compressed.rs`.
 //!
 //! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a list.
 //! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes the pixels of a sample, and then the samples of a pixel); the bits of a
@@ -37,8 +37,8 @@
 //! the lists are 5 and 10 µs. A product of 250×100×100 takes 0.83 to 0.92 of its time with 65 to 75 % of its steps needed, one of 512×1024×1024
 //! 0.80 to 0.91.
 //!
-//! Tried and dropped: tiles of one row of floats, which need half of the steps, but load a row of B for seven multiply-adds: as fast as three rows with
-//! 100 units, half as fast with 1024, where no block of B that fits L1 is long enough. The bits of all columns noted at once, image by image, before
+//! Tried and dropped: tiles of one row of floats (AVX-512), which need half of the steps, but load a row of B for seven multiply-adds: as fast as three rows
+//! with 100 units, half as fast with 1024. The bits of all columns noted at once, image by image, before
 //! dW's pieces: +12 % of dW (Zen 3), for looking at a piece's bytes brings near what its tiles look up.
 
 use super::HALF_LANES;
