@@ -12,8 +12,8 @@
 //! 1. *Bytes are asked for ahead.* The forward product's tiles ask for the next piece's, which come while the tiles
 //!    multiply; the gradient's are asked for as they are converted, two rows ahead. The hardware foresees lines inside
 //!    a row, but not which row is next: waiting for them was 15 of the 25 µs that gathering took.
-//! 2. *No division.* With r = 1/255 rounded, q = b·r and then q + (b − 255·q)·r is b / 255 rounded once, for each of the 256 bytes: two
-//!    fused multiply-adds instead of a division of sixteen, which takes as long as twenty.
+//! 2. *No division.* With r = 1/255 rounded and s what it lacks, b·r + (b·s) is b / 255 rounded once, for each of the 256 bytes: a product and a
+//!    fused multiply-add instead of a division of sixteen, which takes as long as twenty.
 //! 3. *Threads*: each converts what it multiplies. A gathered X would be written by one core and read by the other, and owned again for the
 //!    next step: 30 µs of a step of 320.
 
@@ -151,15 +151,16 @@ impl Op for Block<'_> {
 /// Asks for bytes ahead of their use.
 #[inline(always)]
 fn ask<I: Isa>(isa: I, bytes: &[u8]) {
-    for line in bytes.chunks(LINE) {
-        isa.prefetch(line.as_ptr().cast());
+    for at in (0..bytes.len()).step_by(LINE) {
+        isa.prefetch(bytes.as_ptr().wrapping_add(at).cast());
     }
 }
 
 /// b / 255, correctly rounded for whole b from 0 to 255.
 #[inline(always)]
 fn over_255<I: Isa>(isa: I, b: I::F) -> I::F {
-    let r = isa.splat(1.0 / 255.0);
-    let q = isa.mul(b, r);
-    isa.fma(isa.fnma(isa.splat(255.0), q, b), r, q)
+    /// 1/255 rounded, and what that lacks.
+    const R: f32 = 1.0 / 255.0;
+    const LACKS: f32 = (1.0 / 255.0 - R as f64) as f32;
+    isa.fma(b, isa.splat(R), isa.mul(b, isa.splat(LACKS)))
 }
