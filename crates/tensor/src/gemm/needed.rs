@@ -467,3 +467,32 @@ thread_local! {
     /// The bits of the rows looked at last, for their memory.
     static SAMPLED: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::Tensor;
+    use crate::isa::AnyIsa;
+
+    #[test]
+    fn zeros_are_left_out_where_there_are_enough_of_them_for_the_columns_and_the_isa() {
+        // Half of the elements, in no two rows the same.
+        let half = Tensor::from_fn([64, 64], |[r, j]| f32::from(u8::from((r * 31 + j * (2 * r + 1)) % 64 < 32)));
+        let dense = Tensor::from_fn([64, 64], |_| 1.0);
+        let apart = View::with_strides(half.as_slice(), [32, 32], [128, 2]).expect("fits");
+        for isa in AnyIsa::available() {
+            let exec = Exec::with_isa(isa, 1);
+            let of = |a: View<'_, f32, 2>, n| left_out(exec, Source::Floats(a), n);
+            let by_element = !table::row(isa).elements.is_empty();
+            let wide = if by_element { LeftOut::Elements } else { LeftOut::Nothing };
+            for a in [half.view(), half.view().t()] {
+                assert_eq!(of(a, 1024), wide, "{}", isa.name());
+                // What it costs to compress A is not repaid; and there are no kernels for so few columns.
+                assert_eq!([of(a, 100), of(a, 48)], [LeftOut::Nothing; 2], "{}", isa.name());
+            }
+            for a in [dense.view(), dense.view().t(), half.view().slice(0, 0..16).expect("fits"), apart] {
+                assert_eq!(of(a, 1024), LeftOut::Nothing, "{}", isa.name());
+            }
+        }
+    }
+}
