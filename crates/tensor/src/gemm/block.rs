@@ -92,6 +92,11 @@ pub(super) fn first_row(rows: usize, tiles: usize, tile: usize) -> usize {
     tile * (rows / tiles) + tile.min(rows % tiles)
 }
 
+/// Of so many columns in `halves` half vectors, those in the last vector: a half one, or a whole one of which more than half is used.
+pub(super) fn tail(columns: usize, halves: usize) -> usize {
+    columns - HALF_LANES * (halves - if halves % 2 == 1 { 1 } else { 2 })
+}
+
 /// One block of B: some columns, some steps of k.
 pub(super) struct Block<'a> {
     pub operands: &'a Operands<'a>,
@@ -267,9 +272,7 @@ impl Block<'_> {
     fn pack_rows(&self, exec: Exec, starts: &mut [usize], to: &mut AlignedBuf<f32>) {
         let (o, k) = (self.operands, self.steps.len());
         let (first, end) = (starts[0], starts[starts.len() - 1]);
-        if to.len() < k * (end - first) {
-            *to = AlignedBuf::zeroed(k * (end - first));
-        }
+        to.make_room(k * (end - first));
         assert!(o.a_strides[0] == 1, "the plan packs rows of a transposed A only");
         starts.iter_mut().for_each(|start| *start -= first);
         // SAFETY: the rows and the block's steps are inside m and k, which the view of A was checked to reach; the buffer was just
@@ -326,8 +329,6 @@ impl Block<'_> {
         let o = self.operands;
         let (k, j) = (self.steps.len(), self.columns.start + from);
         let columns = (HALF_LANES * halves).min(self.columns.len() - from);
-        // The last vector: a half one, or a whole one of which more than half is used.
-        let before = if halves % 2 == 1 { HALF_LANES * (halves - 1) } else { HALF_LANES * (halves - 2) };
         let tile = Tile {
             tiles: 1,
             k,
@@ -342,7 +343,7 @@ impl Block<'_> {
             needed: None,
             c: o.c.wrapping_add(j),
             c_row: o.c_row,
-            tail: columns - before,
+            tail: tail(columns, halves),
             prefetch: self.packed.is_some(),
             far: o.tiles != Tiles::Wide && k * HALF_LANES * halves * size_of::<f32>() > self.plan.near,
             beta: if self.first { o.beta } else { 1.0 },

@@ -31,6 +31,7 @@
 
 use super::HALF_LANES;
 use super::allowed::{at_least, before, least_of};
+use super::block::tail;
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
 use super::needed::nonzero;
 use super::operands::{Operands, Source};
@@ -40,7 +41,7 @@ use super::plan::Plan;
 use super::table;
 use crate::array::{AlignedBuf, View};
 use crate::exec::Exec;
-use crate::isa::{Isa, LANES, Op};
+use crate::isa::{Isa, LANES, Op, POSITIONS};
 use crate::team::share;
 use std::cell::Cell;
 use std::ops::Range;
@@ -73,12 +74,6 @@ struct Buffers {
     piece: AlignedBuf<f32>,
 }
 
-fn grow(buffer: &mut AlignedBuf<f32>, len: usize) {
-    if buffer.len() < len {
-        *buffer = AlignedBuf::zeroed(len);
-    }
-}
-
 /// The elements of some rows of A that are not 0, a block of k after the other.
 #[derive(Default)]
 struct Compressed {
@@ -93,7 +88,7 @@ impl Compressed {
     /// The elements of `rows` of A; from the block on where a row has one smaller than `least` its zeros too, with `None` all of them.
     fn find(&mut self, exec: Exec, a: View<'_, f32, 2>, rows: Range<usize>, block: usize, least: Option<f32>) {
         let most = rows.len() * a.cols() + ROOM;
-        grow(&mut self.values, most);
+        self.values.make_room(most);
         if self.steps.len() < most {
             self.steps.resize(most, 0);
         }
@@ -216,8 +211,10 @@ impl End {
         let [low, high] = bits.to_le_bytes();
         let lows = low.count_ones() as usize;
         // Eight steps at a time, as the bytes of a number.
-        let eight =
-            |byte: u8, from: usize| (POSITIONS[usize::from(byte)] + from as u64 * 0x0101_0101_0101_0101).to_le();
+        let eight = |byte: u8, from: usize| {
+            let positions = u64::from_le_bytes(POSITIONS[usize::from(byte)]);
+            (positions + from as u64 * 0x0101_0101_0101_0101).to_le()
+        };
         // SAFETY: as promised.
         unsafe {
             isa.compress(x, bits, &mut *self.values.add(self.at).cast());
@@ -227,24 +224,6 @@ impl End {
         self.at += lows + high.count_ones() as usize;
     }
 }
-
-/// The positions of the bits of a byte that are set, as the bytes of a number, and behind them zeros.
-static POSITIONS: [u64; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let (mut bit, mut count) = (0, 0);
-        while bit < 8 {
-            if byte >> bit & 1 == 1 {
-                table[byte] |= bit << (8 * count);
-                count += 1;
-            }
-            bit += 1;
-        }
-        byte += 1;
-    }
-    table
-};
 
 /// Some rows of C times a block of a panel.
 pub(super) struct Rows<'a> {
@@ -340,8 +319,8 @@ pub(super) fn band(
         for (from, halves) in panels(columns.len()) {
             let (from, width) = (columns.start + from, HALF_LANES * halves);
             let count = width.min(columns.end - from);
-            grow(panel, block * width);
-            grow(accumulators, group.len() * width);
+            panel.make_room(block * width);
+            accumulators.make_room(group.len() * width);
             let mut allowed = true;
             for (number, steps) in (0..k).step_by(block).map(|from| from..k.min(from + block)).enumerate() {
                 let [row_stride, column_stride] = operands.b_strides;
@@ -386,7 +365,7 @@ pub(super) fn band(
                 if steps.end < k {
                     multiply(group.clone(), accumulators, None);
                 } else if let Some(consumer) = consumer {
-                    grow(piece, PIECE_ROWS * count);
+                    piece.make_room(PIECE_ROWS * count);
                     for first in group.clone().step_by(PIECE_ROWS) {
                         let rows = first..group.end.min(first + PIECE_ROWS);
                         let tile = of_row(operands, [0, from], count, width);
@@ -410,8 +389,6 @@ pub(super) fn band(
 /// C and the epilogue from a row and a column on, for [`finish`].
 fn of_row<'a>(operands: &Operands<'_>, [row, column]: [usize; 2], count: usize, width: usize) -> Tile<'a> {
     let Operands { c, c_row, with, with_row, finish, .. } = *operands;
-    // The last vector is half a one, or a whole one.
-    let before = if width.is_multiple_of(LANES) { width - LANES } else { width - HALF_LANES };
     Tile {
         tiles: 1,
         k: 0,
@@ -427,7 +404,7 @@ fn of_row<'a>(operands: &Operands<'_>, [row, column]: [usize; 2], count: usize, 
         ask: None,
         needed: None,
         far: false,
-        tail: count - before,
+        tail: tail(count, width / HALF_LANES),
         beta: 0.0,
         prefetch: false,
         finish,

@@ -107,9 +107,7 @@ fn band(
     let mut packed = if plan.pack { PACKED.take() } else { AlignedBuf::default() };
     if plan.pack {
         let needed = plan.kc * plan.nc.min(columns.len()).next_multiple_of(LANES);
-        if packed.len() < needed {
-            packed = AlignedBuf::zeroed(needed);
-        }
+        packed.make_room(needed);
     }
     let buffer = Packed(packed.as_mut_ptr());
     let block = |columns: Range<usize>, steps: Range<usize>| Block {

@@ -110,9 +110,7 @@ impl<'a> Operands<'a> {
             }
         };
         let needed = stride * lines.len();
-        if to.len() < needed {
-            *to = AlignedBuf::zeroed(needed);
-        }
+        to.make_room(needed);
         bytes.block(exec, lines, columns, to, stride);
         // A[rows.start, steps.start] is the buffer's first element; the others follow with these strides.
         let before = first * a_strides[0] + start * a_strides[1];

@@ -286,9 +286,7 @@ impl Plan {
             split,
         }
     }
-}
 
-impl Plan {
     /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
     fn of_elements(row: &table::Row, shape: [usize; 3], threads: usize, blocking: &Blocking) -> Self {
         let [_, k, n] = shape;

@@ -136,10 +136,11 @@ static AVX2: Row = Row {
     name: "avx2",
     kernels: &[heights!(avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12), heights!(avx2, 1, false: 1 2 3 4 5 6)],
     listed: &[
-        heights!(listed avx2, 0, true: 1 2 3 4 5 6 7 8 9 10 11 12),
-        heights!(listed avx2, 1, false: 1 2 3 4 5 6),
-        heights!(listed avx2, 1, true: 1 2 3 4),
-        heights!(listed avx2, 2, false: 1 2 3),
+        // None is tall: of floats, elements are left out.
+        heights!(listed avx2, 0, true: 1 2 3 4 5 6 7 8),
+        heights!(listed avx2, 1, false: 1 2 3 4),
+        heights!(listed avx2, 1, true: 1 2 3),
+        heights!(listed avx2, 2, false: 1 2),
         heights!(listed avx2, 2, true: 1 2),
         heights!(listed avx2, 3, false: 1 2),
     ],

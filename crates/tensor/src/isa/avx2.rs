@@ -1,6 +1,6 @@
 //! AVX2, FMA and POPCNT: a vector is a pair of `ymm` registers, low half first.
 
-use super::{Isa, LANES, Op, POSITIONS};
+use super::{Isa, LANES, Op, WIDE_POSITIONS};
 use std::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and POPCNT, and that the system saves their registers.
@@ -175,7 +175,7 @@ impl Isa for Avx2 {
         let lows = low.count_ones() as usize;
         // SAFETY: a table's row is eight numbers; eight floats are written from the first of sixteen on, then eight from at most the ninth on.
         unsafe {
-            let order = |byte: u8| _mm256_loadu_si256(POSITIONS[usize::from(byte)].as_ptr().cast());
+            let order = |byte: u8| _mm256_loadu_si256(WIDE_POSITIONS[usize::from(byte)].as_ptr().cast());
             _mm256_storeu_ps(to.as_mut_ptr(), _mm256_permutevar8x32_ps(x.0, order(low)));
             _mm256_storeu_ps(to.as_mut_ptr().add(lows), _mm256_permutevar8x32_ps(x.1, order(high)));
         }
