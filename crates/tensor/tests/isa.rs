@@ -530,23 +530,20 @@ struct BitOps {
 }
 
 impl Op for BitOps {
-    type Output = (u64, Vec<u32>, Vec<f32>, u16);
+    type Output = (u64, Vec<u32>, u16);
 
     fn run<I: Isa>(self, isa: I) -> Self::Output {
         let mut list = [u32::MAX; LANES];
         let count = isa.list_bits(self.bits, 1000, &mut list);
-        let mut compressed = [f32::NAN; LANES];
-        let lanes = std::array::from_fn(|i| 1000.0 + i as f32);
-        assert_eq!(isa.compress(isa.load(&lanes), self.bits, &mut compressed), count);
         // The first and the last bit: not 0 as a number, whichever of them is set.
         let ends = isa.and(isa.load_u(&self.numbers), isa.splat_u(0x8000_0001));
         let either = isa.lt(isa.splat(0.0), isa.abs(isa.to_float(ends)));
-        (isa.nonzero_bytes(&self.bytes), list[..count].to_vec(), compressed[..count].to_vec(), isa.bits(either))
+        (isa.nonzero_bytes(&self.bytes), list[..count].to_vec(), isa.bits(either))
     }
 }
 
 #[test]
-fn bytes_that_are_not_zero_lists_of_bits_lanes_of_bits_and_bits_of_truths_are_those_of_plain_loops() {
+fn bytes_that_are_not_zero_lists_of_bits_and_bits_of_truths_are_those_of_plain_loops() {
     let mut rng = Rng::new(5);
     for round in 0..20_000 {
         let density = [0.0, 0.05, 0.5, 0.95, 1.0][round % 5];
@@ -559,13 +556,91 @@ fn bytes_that_are_not_zero_lists_of_bits_lanes_of_bits_and_bits_of_truths_are_th
         let either: u16 = (0..LANES).filter(|&i| numbers[i] % 2 == 1 || numbers[i] >> 31 == 1).map(|i| 1 << i).sum();
         for isa in AnyIsa::available() {
             let got = isa.run(BitOps { bytes, bits, numbers });
-            let compressed = list.iter().map(|&x| x as f32).collect();
-            assert_eq!(
-                got,
-                (nonzero, list.clone(), compressed, either),
-                "{} {bytes:?} {bits:#x} {numbers:?}",
-                isa.name()
-            );
+            assert_eq!(got, (nonzero, list.clone(), either), "{} {bytes:?} {bits:#x} {numbers:?}", isa.name());
+        }
+    }
+}
+
+/// The lanes that are not 0.
+struct NonzeroLanes {
+    lanes: [f32; LANES],
+    first: u8,
+}
+
+impl Op for NonzeroLanes {
+    type Output = (Vec<u32>, Vec<u8>);
+
+    fn run<I: Isa>(self, isa: I) -> Self::Output {
+        let (mut to, mut numbers) = ([f32::NAN; LANES], [u8::MAX; LANES]);
+        let first = u64::from_le_bytes([self.first; 8]);
+        let count = isa.nonzero_lanes(isa.load(&self.lanes), first, &mut to, &mut numbers);
+        (to[..count].iter().map(|x| x.to_bits()).collect(), numbers[..count].to_vec())
+    }
+}
+
+#[test]
+fn the_lanes_that_are_not_zero_and_their_numbers_are_those_of_a_plain_loop() {
+    const SPECIAL: [f32; 7] = [0.0, -0.0, f32::NAN, -f32::NAN, f32::INFINITY, 1e-45, -1e-45];
+    let mut rng = Rng::new(6);
+    for round in 0..20_000 {
+        let density = [0.0, 0.05, 0.5, 0.95, 1.0][round % 5];
+        let lanes = std::array::from_fn(|_| match rng.unit() {
+            x if x >= density => [0.0, -0.0][rng.usize_in(0..2)],
+            _ if round % 2 == 0 => f32::from_bits(any_bits(&mut rng)),
+            _ => SPECIAL[rng.usize_in(0..SPECIAL.len())],
+        });
+        let first = rng.usize_in(0..240) as u8;
+        let nonzero = (first..=u8::MAX).zip(lanes).filter(|&(_, x)| x != 0.0);
+        let want: (Vec<u8>, Vec<f32>) = nonzero.unzip();
+        for isa in AnyIsa::available() {
+            let (got, numbers) = isa.run(NonzeroLanes { lanes, first });
+            let bits: Vec<u32> = want.1.iter().map(|x| x.to_bits()).collect();
+            assert_eq!((&numbers, &got), (&want.0, &bits), "{} {lanes:?} from {first}", isa.name());
+        }
+    }
+}
+
+/// Bytes picked in an order, and squares of bytes turned around.
+struct Bytes<'a> {
+    eight: [u8; 8],
+    order: [u8; 8],
+    /// The bytes in which the rows of the square lie, and where each begins.
+    bytes: &'a [u8],
+    rows: [usize; LANES],
+    stride: usize,
+}
+
+impl Op for Bytes<'_> {
+    type Output = ([u8; 8], Vec<u8>);
+
+    fn run<I: Isa>(self, isa: I) -> Self::Output {
+        let mut turned = vec![7; (LANES - 1) * self.stride + LANES];
+        let from = self.rows.map(|at| self.bytes[at..at + LANES].as_ptr());
+        // SAFETY: each of the rows has just been found to be there, and the square has room for sixteen of such a stride.
+        unsafe { isa.transpose_bytes(from, turned.as_mut_ptr(), self.stride) }
+        (isa.pick_bytes(self.eight, self.order), turned)
+    }
+}
+
+#[test]
+fn bytes_are_picked_by_their_numbers_and_squares_of_bytes_are_turned_around_and_nothing_beside_them_is_written() {
+    let mut rng = Rng::new(7);
+    for _ in 0..2000 {
+        let bytes: Vec<u8> = (0..300).map(|_| rng.usize_in(0..256) as u8).collect();
+        let rows: [usize; LANES] = std::array::from_fn(|_| rng.usize_in(0..bytes.len() - LANES + 1));
+        let stride = rng.usize_in(LANES..40);
+        let eight = std::array::from_fn(|i| bytes[i]);
+        let order = std::array::from_fn(|_| rng.usize_in(0..8) as u8);
+        let mut turned = vec![7; (LANES - 1) * stride + LANES];
+        for (j, row) in rows.into_iter().enumerate() {
+            for i in 0..LANES {
+                turned[i * stride + j] = bytes[row + i];
+            }
+        }
+        let want = (order.map(|at| eight[usize::from(at)]), turned);
+        for isa in AnyIsa::available() {
+            let got = isa.run(Bytes { eight, order, bytes: &bytes, rows, stride });
+            assert_eq!(got, want, "{}: rows {rows:?}, {stride} apart, order {order:?}", isa.name());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A product whose A is half zeros, one row of C at a time: what sixteen registers are enough for.
+//! A product whose A is half zeros, or four fifths, one row of C at a time: what sixteen registers are enough for.
 //!
 //! ```text
 //! plain:  for i in 0..m:  for p in 0..k where A[i, p] ≠ 0:   c[i][..] += A[i, p] · B[p][..]
@@ -22,26 +22,26 @@
 //! 3. *Elements one after the other.* Read in place, the parts of A's rows that a block needs lie a row apart, which in a matrix of 1024 columns is the same
 //!    place of the caches for all of them: 512×1024×1024 in 9.5 ms instead of 10.5, and 14.1 with every step done.
 //! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it took as long as with every step done.
-//! 5. *A transposed A* (dW = Xᵀ·dY) is transposed sixteen columns at a time on its way, and is the same from then on.
+//! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`).
 //!
-//! It took workload D to 0.73 of its time (Zen 3; more in `docs/gemm.md`). It pays where the share of elements that are not 0 is below 0.62 − 16/n: to compress one takes
-//! as long as its products with sixteen columns.
+//! It took workload D to 0.73 of its time, and A and B to 0.94 (Zen 3; more in `docs/gemm.md`). It pays where the share of elements that are not 0 is below 0.7 − 13/n
+//! (a transposed A: 19/n): to compress one, zero or not, takes as long as a product of one with thirteen columns.
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not allow it, all elements of A are listed.
 
 use super::HALF_LANES;
-use super::allowed::{at_least, before, least_of};
+use super::allowed::least_of;
 use super::block::tail;
+use super::compress::{Compressed, Listed, MOST_STEPS, group_rows};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
-use super::needed::nonzero;
-use super::operands::{Operands, Source};
+use super::operands::Operands;
 use super::pack::{Pack, PackPanel};
 use super::pieces::{Consumer, PIECE_ROWS, Piece};
 use super::plan::Plan;
 use super::table;
-use crate::array::{AlignedBuf, View};
+use crate::array::AlignedBuf;
 use crate::exec::Exec;
-use crate::isa::{Isa, LANES, Op, POSITIONS};
+use crate::isa::{Isa, LANES};
 use crate::team::share;
 use std::cell::Cell;
 use std::ops::Range;
@@ -49,15 +49,6 @@ use std::ops::Range;
 /// Widths of the panels, in half vectors: fewer would not hide the latency of their multiply-adds.
 pub(super) const FEWEST_HALVES: usize = 7;
 pub(super) const MOST_HALVES: usize = 13;
-
-/// Most steps in a block: a step's number is a byte.
-pub(super) const MOST_STEPS: usize = 128;
-
-/// Most rows that are compressed together: their accumulators, 416 bytes each, stay in L2.
-const GROUP_ROWS: usize = 512;
-
-/// Elements are written sixteen at a time.
-const ROOM: usize = LANES;
 
 thread_local! {
     /// This thread's buffers, grown to the largest it has met; taken out while in use.
@@ -72,157 +63,6 @@ struct Buffers {
     panel: AlignedBuf<f32>,
     accumulators: AlignedBuf<f32>,
     piece: AlignedBuf<f32>,
-}
-
-/// The elements of some rows of A that are not 0, a block of k after the other.
-#[derive(Default)]
-struct Compressed {
-    values: AlignedBuf<f32>,
-    /// Which step of its block each is.
-    steps: Vec<u8>,
-    /// Where those of each row begin, block after block, and the end.
-    starts: Vec<usize>,
-}
-
-impl Compressed {
-    /// The elements of `rows` of A; from the block on where a row has one smaller than `least` its zeros too, with `None` all of them.
-    fn find(&mut self, exec: Exec, a: View<'_, f32, 2>, rows: Range<usize>, block: usize, least: Option<f32>) {
-        let most = rows.len() * a.cols() + ROOM;
-        self.values.make_room(most);
-        if self.steps.len() < most {
-            self.steps.resize(most, 0);
-        }
-        self.starts.clear();
-        exec.run(Compress { a, rows, block, least, to: self });
-    }
-}
-
-/// Fills [`Compressed`].
-struct Compress<'a> {
-    a: View<'a, f32, 2>,
-    rows: Range<usize>,
-    block: usize,
-    least: Option<f32>,
-    to: &'a mut Compressed,
-}
-
-impl Op for Compress<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { a, rows, block, least, to } = self;
-        let (data, [row_stride, step_stride], k) = (a.data(), a.strides(), a.cols());
-        // Rows that have had an element so small that a product of it might underflow.
-        let mut small = [least.is_none(); GROUP_ROWS];
-        let mut turned = [[0.0; MOST_STEPS]; LANES];
-        let mut end = End::of(to, least.unwrap_or(f32::MIN_POSITIVE));
-        for steps in (0..k).step_by(block).map(|from| from..k.min(from + block)) {
-            if step_stride == 1 {
-                for (small, r) in small.iter_mut().zip(rows.clone()) {
-                    to.starts.push(end.at);
-                    // SAFETY: no element of A is appended twice.
-                    unsafe { end.append_row(isa, &data[r * row_stride..][steps.clone()], small) }
-                }
-                continue;
-            }
-            // Sixteen rows of A are sixteen adjacent elements of each step.
-            for group in rows.clone().step_by(LANES) {
-                let count = LANES.min(rows.end - group);
-                for from in steps.clone().step_by(LANES) {
-                    let mut square = [isa.splat(0.0); LANES];
-                    for (l, p) in (from..steps.end.min(from + LANES)).enumerate() {
-                        let elements = &data[p * step_stride + group..][..count];
-                        square[l] = match elements.first_chunk() {
-                            Some(elements) => isa.load(elements),
-                            None => isa.load_part(elements),
-                        };
-                    }
-                    let square = isa.transpose(square);
-                    for (row, x) in turned.iter_mut().zip(square) {
-                        let to = row[from - steps.start..].first_chunk_mut();
-                        isa.store(x, to.expect("a row has room for whole vectors"));
-                    }
-                }
-                for (row, small) in turned.iter().zip(&mut small[group - rows.start..]).take(count) {
-                    to.starts.push(end.at);
-                    // SAFETY: as above.
-                    unsafe { end.append_row(isa, &row[..steps.len()], small) }
-                }
-            }
-        }
-        to.starts.push(end.at);
-    }
-}
-
-/// The end of what has been compressed.
-struct End {
-    values: *mut f32,
-    steps: *mut u8,
-    /// Elements so far.
-    at: usize,
-    least: f32,
-}
-
-impl End {
-    /// Of nothing yet.
-    fn of(to: &mut Compressed, least: f32) -> Self {
-        Self { values: to.values.as_mut_ptr(), steps: to.steps.as_mut_ptr(), at: 0, least }
-    }
-
-    /// Appends a row's elements of a block; all of them, if it is `small` or becomes so.
-    ///
-    /// # Safety
-    /// There is room for the row, and for sixteen more, in `values` and `steps`, which nobody else uses.
-    #[inline(always)]
-    unsafe fn append_row<I: Isa>(&mut self, isa: I, row: &[f32], small: &mut bool) {
-        let start = self.at;
-        let mut sizes = isa.splat(f32::MAX);
-        let (whole, rest) = row.as_chunks();
-        // SAFETY: as promised; what is appended is no more than what was read of the row.
-        unsafe {
-            for (x, from) in whole.iter().zip((0..).step_by(LANES)) {
-                self.append(isa, isa.load(x), from, &mut sizes);
-            }
-            if !rest.is_empty() {
-                self.append(isa, isa.load_part(rest), row.len() - rest.len(), &mut sizes);
-            }
-            *small |= !at_least(isa, sizes, self.least);
-            if *small {
-                self.at = start;
-                for (&x, p) in row.iter().zip(0..=u8::MAX) {
-                    *self.values.add(self.at) = x;
-                    *self.steps.add(self.at) = p;
-                    self.at += 1;
-                }
-            }
-        }
-    }
-
-    /// Appends those of sixteen elements that are not 0, the first of which is step `from`; `sizes` takes them in.
-    ///
-    /// # Safety
-    /// There is room for sixteen.
-    #[inline(always)]
-    unsafe fn append<I: Isa>(&mut self, isa: I, x: I::F, from: usize, sizes: &mut I::F) {
-        let size = isa.abs(x);
-        *sizes = isa.min(before(isa, size), *sizes);
-        let bits = nonzero(isa, size);
-        let [low, high] = bits.to_le_bytes();
-        let lows = low.count_ones() as usize;
-        // Eight steps at a time, as the bytes of a number.
-        let eight = |byte: u8, from: usize| {
-            let positions = u64::from_le_bytes(POSITIONS[usize::from(byte)]);
-            (positions + from as u64 * 0x0101_0101_0101_0101).to_le()
-        };
-        // SAFETY: as promised.
-        unsafe {
-            isa.compress(x, bits, &mut *self.values.add(self.at).cast());
-            self.steps.add(self.at).cast::<u64>().write_unaligned(eight(low, from));
-            self.steps.add(self.at + lows).cast::<u64>().write_unaligned(eight(high, from + 8));
-        }
-        self.at += lows + high.count_ones() as usize;
-    }
 }
 
 /// Some rows of C times a block of a panel.
@@ -296,7 +136,7 @@ fn panels(columns: usize) -> impl Iterator<Item = (usize, usize)> {
 /// Computes some rows and columns of C = A·B, with the epilogue, or hands them over.
 ///
 /// # Panics
-/// If A is not floats, or the ISA has no kernels for so few columns.
+/// If the ISA has no kernels for so few columns, or neither the rows nor the columns of A are adjacent.
 pub(super) fn band(
     exec: Exec,
     plan: &Plan,
@@ -304,17 +144,17 @@ pub(super) fn band(
     [rows, columns]: [Range<usize>; 2],
     consumer: Option<Consumer<'_>>,
 ) {
-    let Source::Floats(a) = operands.source else { panic!("elements of bytes are not compressed") };
+    let a = operands.source;
     let kernels = table::row(exec.isa()).elements;
     let (k, block) = (plan.shape[1], plan.kc);
-    let [least_of_a, least_of_b] = least_of(operands.source);
+    let [_, least] = least_of(operands.source);
     assert!(0 < block && block <= MOST_STEPS, "{block} steps in a block");
     let mut buffers = BUFFERS.take();
     let Buffers { compressed, all, panel, accumulators, piece } = &mut buffers;
-    let groups = rows.len().div_ceil(GROUP_ROWS);
+    let groups = rows.len().div_ceil(group_rows(a));
     for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
         let group = rows.start + group.start..rows.start + group.end;
-        compressed.find(exec, a, group.clone(), block, Some(least_of_a));
+        compressed.find(exec, a, group.clone(), block, Listed::Needed);
         let mut has_all = false;
         for (from, halves) in panels(columns.len()) {
             let (from, width) = (columns.start + from, HALF_LANES * halves);
@@ -335,11 +175,11 @@ pub(super) fn band(
                         columns: count,
                         to: panel.as_mut_ptr(),
                         width,
-                        least: least_of_b,
+                        least,
                     })
                 });
                 if !allowed && !has_all {
-                    all.find(exec, a, group.clone(), block, None);
+                    all.find(exec, a, group.clone(), block, Listed::All);
                     has_all = true;
                 }
                 let elements = if allowed { &*compressed } else { &*all };

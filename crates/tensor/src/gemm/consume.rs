@@ -64,8 +64,7 @@ pub fn consume<const S: usize>(
 }
 
 /// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. Samples that are 0 in
-/// all columns of X that a tile has are left out, as in [`multiply_bytes`](super::multiply_bytes); where B does not allow it some 200 columns of X
-/// at a time are converted, by the thread that multiplies them.
+/// all columns of X that a tile has, or with AVX2 in one column, are left out, as in [`multiply_bytes`](super::multiply_bytes).
 ///
 /// # Errors
 /// As [`consume`].

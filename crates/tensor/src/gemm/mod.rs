@@ -14,6 +14,7 @@
 //! | `needed.rs` | which steps of k a tile needs: where all its rows of A are 0 it does none |
 //! | `allowed.rs` | when that changes no bit |
 //! | `listed.rs` | the register tile's loop over those steps |
+//! | `compress.rs` | the elements of A that are not 0, one after the other |
 //! | `compressed.rs` | another way to leave out zeros, for few registers: a row of C at a time |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
@@ -38,6 +39,7 @@
 mod allowed;
 mod block;
 mod bytes;
+mod compress;
 mod compressed;
 mod consume;
 mod driver;

@@ -4,7 +4,8 @@
 //! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
 
 use super::HALF_LANES;
-use super::compressed::{MOST_HALVES, MOST_STEPS};
+use super::compress::MOST_STEPS;
+use super::compressed::MOST_HALVES;
 use super::needed::LeftOut;
 use super::table::{self, Tiles};
 use crate::exec::Exec;

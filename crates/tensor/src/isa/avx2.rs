@@ -1,6 +1,6 @@
 //! AVX2, FMA and POPCNT: a vector is a pair of `ymm` registers, low half first.
 
-use super::{Isa, LANES, Op, WIDE_POSITIONS};
+use super::{Isa, LANES, Op, POSITIONS};
 use std::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and POPCNT, and that the system saves their registers.
@@ -170,16 +170,48 @@ impl Isa for Avx2 {
         u64::from(first) | u64::from(second) << 32
     }
     #[inline(always)]
-    fn compress(self, x: Self::F, bits: u16, to: &mut [f32; LANES]) -> usize {
-        let [low, high] = bits.to_le_bytes();
-        let lows = low.count_ones() as usize;
-        // SAFETY: a table's row is eight numbers; eight floats are written from the first of sixteen on, then eight from at most the ninth on.
+    fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
         unsafe {
-            let order = |byte: u8| _mm256_loadu_si256(WIDE_POSITIONS[usize::from(byte)].as_ptr().cast());
-            _mm256_storeu_ps(to.as_mut_ptr(), _mm256_permutevar8x32_ps(x.0, order(low)));
-            _mm256_storeu_ps(to.as_mut_ptr().add(lows), _mm256_permutevar8x32_ps(x.1, order(high)));
+            let [bytes, order] = [bytes, order].map(|x| _mm_loadl_epi64(x.as_ptr().cast()));
+            _mm_cvtsi128_si64(_mm_shuffle_epi8(bytes, order)).to_le_bytes()
         }
-        bits.count_ones() as usize
+    }
+    /// Rows i and i + 8 are interleaved, four times over. Each time the highest bit of a byte's row number becomes the lowest of its column's, and that
+    /// one's highest the lowest of its row's.
+    #[inline(always)]
+    unsafe fn transpose_bytes(self, from: [*const u8; LANES], to: *mut u8, stride: usize) {
+        // SAFETY: the caller promises sixteen bytes at each of `from`, and at each i·stride.
+        unsafe {
+            let mut r = from.map(|from| _mm_loadu_si128(from.cast()));
+            for _ in 0..4 {
+                let from = r;
+                for i in 0..8 {
+                    r[2 * i] = _mm_unpacklo_epi8(from[i], from[i + 8]);
+                    r[2 * i + 1] = _mm_unpackhi_epi8(from[i], from[i + 8]);
+                }
+            }
+            for (i, row) in r.into_iter().enumerate() {
+                _mm_storeu_si128(to.add(i * stride).cast(), row);
+            }
+        }
+    }
+    #[inline(always)]
+    fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {
+        let (to, numbers) = (to.as_mut_ptr(), numbers.as_mut_ptr());
+        let mut count = 0;
+        for (x, first) in [(x.0, first), (x.1, first + 0x0808_0808_0808_0808)] {
+            // SAFETY: a row of the table is eight bytes; eight elements are written from the first of sixteen on, then eight from at most the ninth on.
+            unsafe {
+                let bits = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps())).cast_unsigned();
+                let positions = &POSITIONS[(bits & 0xff) as usize];
+                let order = _mm256_cvtepu8_epi32(_mm_loadl_epi64(positions.as_ptr().cast()));
+                _mm256_storeu_ps(to.add(count), _mm256_permutevar8x32_ps(x, order));
+                let numbered = u64::from_le_bytes(*positions) + first;
+                numbers.add(count).cast::<[u8; 8]>().write(numbered.to_le_bytes());
+                count += bits.count_ones() as usize;
+            }
+        }
+        count
     }
     #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {

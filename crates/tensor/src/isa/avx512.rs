@@ -109,12 +109,6 @@ impl Isa for Avx512 {
         bits.count_ones() as usize
     }
     #[inline(always)]
-    fn compress(self, x: Self::F, bits: u16, to: &mut [f32; LANES]) -> usize {
-        // SAFETY: the reference is to sixteen floats.
-        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), _mm512_maskz_compress_ps(bits, x)) }
-        bits.count_ones() as usize
-    }
-    #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {
         // SAFETY: the caller promises sixteen readable floats.
         unsafe { _mm512_loadu_ps(from) }

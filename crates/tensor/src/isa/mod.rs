@@ -102,19 +102,39 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn load_u8(self, from: &[u8; LANES]) -> Self::F;
     /// Which of sixty-four bytes are not zero: bit i for byte i.
     fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64;
+    /// Byte `order[i]` of eight, for each i; no number is over 7.
+    #[inline(always)]
+    fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
+        order.map(|at| bytes[usize::from(at & 7)])
+    }
+    /// Transposes 16×16 bytes: `to[i·stride + j] = from[j][i]`.
+    ///
+    /// # Safety
+    /// Each of `from` is valid for reading sixteen bytes, `to` for writing sixteen at each i·stride.
+    #[inline(always)]
+    unsafe fn transpose_bytes(self, from: [*const u8; LANES], to: *mut u8, stride: usize) {
+        for (j, from) in from.into_iter().enumerate() {
+            for i in 0..LANES {
+                // SAFETY: as the caller promises.
+                unsafe { *to.add(i * stride + j) = *from.add(i) }
+            }
+        }
+    }
     /// `from + i` for each bit i of `bits` that is set, in ascending order, and anything in the rest of `to`. Returns how many.
     #[inline(always)]
     fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
         list_bits_by_table(bits, from, to)
     }
 
-    /// The lanes whose bit of `bits` is set, in ascending order, and anything in the rest of `to`. Returns how many.
+    /// The lanes that are not 0 (a NaN is not), in ascending order, and their numbers, counted from the one that each byte of `first` is; anything in
+    /// the rest of both. Returns how many.
     #[inline(always)]
-    fn compress(self, x: Self::F, bits: u16, to: &mut [f32; LANES]) -> usize {
-        let (lanes, mut positions) = (self.to_array(x), [0; LANES]);
-        let count = self.list_bits(bits, 0, &mut positions);
-        for (to, at) in to.iter_mut().zip(positions).take(count) {
-            *to = lanes[at as usize];
+    fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {
+        let [first, ..] = first.to_le_bytes();
+        let mut count = 0;
+        for (number, x) in (first..=u8::MAX).zip(self.to_array(x)).filter(|&(_, x)| x != 0.0) {
+            (to[count], numbers[count]) = (x, number);
+            count += 1;
         }
         count
     }

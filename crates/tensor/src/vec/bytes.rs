@@ -6,8 +6,8 @@
 //!
 //! The rows lie anywhere in 47 MB of bytes. Gathered into a matrix of floats first, a batch of 128 images is 400 KB: written once, read by the
 //! first layer's forward product and again by its gradient, and a fifth of L2 meanwhile. Instead the matrix product reads the bytes that are
-//! not 0 (`gemm/needed.rs`). Where most of them are not, it converts a piece of X, the up to 36 rows or 208 columns that its next tiles need
-//! (`ByteRows::block`): 106 to 113 KB of floats, which lie in L2; with AVX2 always, in smaller pieces (`gemm/listed.rs`). Of converting:
+//! not 0 (`gemm/needed.rs`, with AVX2 `gemm/compress.rs`). Where most of them are not, it converts a piece of X, the up to 36 rows or 208 columns that its
+//! next tiles need (`ByteRows::block`): 106 to 113 KB of floats, which lie in L2. Of converting:
 //!
 //! 1. *Bytes are asked for ahead.* The forward product's tiles ask for the next piece's, which come while the tiles
 //!    multiply; the gradient's are asked for as they are converted, two rows ahead. The hardware foresees lines inside
@@ -131,7 +131,7 @@ impl Op for Block<'_> {
         }
         for r in rows.clone() {
             if r + AHEAD < rows.end {
-                ask(isa, &from.row(r + AHEAD)[columns.clone()]);
+                prefetch_bytes(isa, &from.row(r + AHEAD)[columns.clone()]);
             }
             let to = &mut to[(r - rows.start) * stride..][..columns.len()];
             let (bytes, rest) = from.row(r)[columns.clone()].as_chunks::<LANES>();
@@ -150,7 +150,7 @@ impl Op for Block<'_> {
 
 /// Asks for bytes ahead of their use.
 #[inline(always)]
-fn ask<I: Isa>(isa: I, bytes: &[u8]) {
+pub(crate) fn prefetch_bytes<I: Isa>(isa: I, bytes: &[u8]) {
     for at in (0..bytes.len()).step_by(LINE) {
         isa.prefetch(bytes.as_ptr().wrapping_add(at).cast());
     }
@@ -158,7 +158,7 @@ fn ask<I: Isa>(isa: I, bytes: &[u8]) {
 
 /// b / 255, correctly rounded for whole b from 0 to 255.
 #[inline(always)]
-fn over_255<I: Isa>(isa: I, b: I::F) -> I::F {
+pub(crate) fn over_255<I: Isa>(isa: I, b: I::F) -> I::F {
     /// 1/255 rounded, and what that lacks.
     const R: f32 = 1.0 / 255.0;
     const LACKS: f32 = (1.0 / 255.0 - R as f64) as f32;

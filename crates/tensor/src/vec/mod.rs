@@ -18,6 +18,7 @@ mod sqrt;
 mod tanh;
 
 pub use bytes::ByteRows;
+pub(crate) use bytes::{over_255, prefetch_bytes};
 pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, each, once, pass};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};

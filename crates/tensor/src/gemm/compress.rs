@@ -1,0 +1,360 @@
+//! The elements of A that are not 0, one after the other: what the kernels of [`super::compressed`] read.
+//!
+//! ```text
+//! plain:  for each block of k:  for each row i of A:  note where its elements begin
+//!                                 for p in the block where A[i, p] ≠ 0:  append A[i, p] to the values, p to the steps
+//!
+//!     word of a row's bits   1 0 0 1 1 0 0 0   ──▶  a row of a table   0 3 4 · · · · ·   ──▶  steps, as they are
+//!     its elements           9 · · 2 7 · · ·                                             ──▶  9 2 7, by one shuffle; the end moves by 3
+//! ```
+//!
+//! 1. *No branches.* Whether an element is 0 cannot be foreseen: eight at a time are compared, shuffled by the table's row, and written whole, and only the
+//!    end moves by as many as they are. Asking first whether sixteen pixels are all black took 45 µs and not 36 (128 images, Zen 3): half of the
+//!    sixteens are, and that is not foreseen either. Sixty-four are asked.
+//! 2. *Bytes first.* What an image's bytes stand for is computed after they are picked, sixteen at a time: of one in five. To convert all first took 70 µs.
+//! 3. *Bytes are asked for ahead*: by each block what the next one reads of the same row. A row at once, two rows ahead, was waited for.
+//! 4. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed on their way, floats in registers, and bytes
+//!    four squares side by side, so that a line of an image is found once.
+
+use super::allowed::{at_least, before, least_of};
+use super::operands::Source;
+use crate::array::{AlignedBuf, View};
+use crate::exec::Exec;
+use crate::isa::{Isa, LANES, Op, POSITIONS};
+use crate::vec::{ByteRows, over_255, prefetch_bytes};
+use std::ops::Range;
+
+/// Most steps in a block: a step's number is a byte.
+pub(super) const MOST_STEPS: usize = 128;
+
+/// Most rows that are compressed together: their accumulators, 416 bytes each, stay in L2. B is packed once for each so many.
+const GROUP_ROWS: usize = 512;
+/// The same of rows of bytes, which are many steps long: that their elements stay in L2 too took an evaluation to 0.93 of its time.
+const GROUP_ROWS_OF_BYTES: usize = 128;
+
+/// Most rows of A that are compressed together.
+pub(super) fn group_rows(a: Source<'_>) -> usize {
+    if let Source::Bytes(_) = a { GROUP_ROWS_OF_BYTES } else { GROUP_ROWS }
+}
+
+/// Elements are written sixteen at a time.
+const ROOM: usize = LANES;
+
+/// Bytes that are looked at together: bits of a word.
+const CHUNK: usize = 64;
+
+/// A number in each of eight bytes.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Rows of bytes asked for ahead.
+const AHEAD: usize = 8;
+
+/// Which elements are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// Those that are not 0; from the block on where a row has one so small that a product of it might underflow, all of the row.
+    Needed,
+    All,
+}
+
+/// The elements of some rows of A, a block of k after the other.
+#[derive(Default)]
+pub(super) struct Compressed {
+    pub values: AlignedBuf<f32>,
+    /// The bytes they stand for, if A is bytes.
+    bytes: AlignedBuf<u8>,
+    /// Which step of its block each is.
+    pub steps: AlignedBuf<u8>,
+    /// Where those of each row begin, block after block, and the end.
+    pub starts: Vec<usize>,
+}
+
+impl Compressed {
+    /// Finds the elements of `rows` of A, in blocks of so many steps.
+    ///
+    /// # Panics
+    /// If there are more than 512 rows, or more than 128 steps in a block; or if neither the rows nor the columns of A are adjacent.
+    pub fn find(&mut self, exec: Exec, a: Source<'_>, rows: Range<usize>, block: usize, listed: Listed) {
+        let k = a.shape()[1];
+        assert!(rows.len() <= GROUP_ROWS && (1..=MOST_STEPS).contains(&block), "{rows:?} in blocks of {block}");
+        let most = rows.len() * k + ROOM;
+        self.values.make_room(most);
+        self.steps.make_room(most);
+        self.starts.clear();
+        self.starts.resize(rows.len() * k.div_ceil(block) + 1, 0);
+        match a {
+            Source::Floats(a) => exec.run(CompressFloats { a, rows, block, listed, to: self }),
+            Source::Bytes(bytes) | Source::BytesTransposed(bytes) => {
+                self.bytes.make_room(most);
+                let transposed = matches!(a, Source::BytesTransposed(_));
+                exec.run(CompressBytes { bytes, transposed, rows, block, listed, to: self });
+            }
+        }
+    }
+}
+
+/// Blocks of so many of `k` steps.
+fn blocks(k: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..k).step_by(block).map(move |from| from..k.min(from + block))
+}
+
+struct CompressFloats<'a> {
+    a: View<'a, f32, 2>,
+    rows: Range<usize>,
+    block: usize,
+    listed: Listed,
+    to: &'a mut Compressed,
+}
+
+impl Op for CompressFloats<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { a, rows, block, listed, to } = self;
+        let (data, [row_stride, step_stride], k) = (a.data(), a.strides(), a.cols());
+        let [least, _] = least_of(Source::Floats(a));
+        // Rows that have had so small an element.
+        let mut small = [listed == Listed::All; GROUP_ROWS];
+        let mut turned = [[0.0; MOST_STEPS]; LANES];
+        let (starts, last) = to.starts.split_at_mut(rows.len() * k.div_ceil(block));
+        let mut end = EndOfFloats { values: to.values.as_mut_ptr(), steps: to.steps.as_mut_ptr(), at: 0, least };
+        for (steps, starts) in blocks(k, block).zip(starts.chunks_exact_mut(rows.len())) {
+            let mut starts = starts.iter_mut().zip(&mut small);
+            if step_stride == 1 {
+                for (r, (start, small)) in rows.clone().zip(starts) {
+                    *start = end.at;
+                    // SAFETY: there is room for all elements of A once, and sixteen more.
+                    unsafe { end.append_row(isa, &data[r * row_stride..][steps.clone()], small) }
+                }
+                continue;
+            }
+            assert!(row_stride == 1, "the rows or the columns of A are adjacent");
+            // Sixteen rows of A are sixteen adjacent elements of each step.
+            for group in rows.clone().step_by(LANES) {
+                let count = LANES.min(rows.end - group);
+                for from in steps.clone().step_by(LANES) {
+                    let mut square = [isa.splat(0.0); LANES];
+                    for (row, p) in square.iter_mut().zip(from..steps.end) {
+                        let elements = &data[p * step_stride + group..][..count];
+                        *row = match elements.first_chunk() {
+                            Some(elements) => isa.load(elements),
+                            None => isa.load_part(elements),
+                        };
+                    }
+                    let square = isa.transpose(square);
+                    for (row, x) in turned.iter_mut().zip(square) {
+                        let to = row[from - steps.start..].first_chunk_mut();
+                        isa.store(x, to.expect("a row has room for whole vectors"));
+                    }
+                }
+                for (row, (start, small)) in turned[..count].iter().zip(&mut starts) {
+                    *start = end.at;
+                    // SAFETY: as above.
+                    unsafe { end.append_row(isa, &row[..steps.len()], small) }
+                }
+            }
+        }
+        last[0] = end.at;
+    }
+}
+
+/// Where the next element goes.
+struct EndOfFloats {
+    values: *mut f32,
+    steps: *mut u8,
+    /// Elements so far.
+    at: usize,
+    /// The least size of an element, if it is not 0, with which no product underflows.
+    least: f32,
+}
+
+impl EndOfFloats {
+    /// Appends a row's elements of a block; all of them, if it is `small` or becomes so.
+    ///
+    /// # Safety
+    /// There is room for the row, and for sixteen more, in `values` and `steps`, which nobody else uses.
+    #[inline(always)]
+    unsafe fn append_row<I: Isa>(&mut self, isa: I, row: &[f32], small: &mut bool) {
+        let start = self.at;
+        let mut sizes = isa.splat(f32::MAX);
+        let (whole, rest) = row.as_chunks();
+        // SAFETY: as promised; what is appended is no more than what was read of the row.
+        unsafe {
+            let mut first = 0;
+            for x in whole {
+                self.append(isa, isa.load(x), first, &mut sizes);
+                first += EACH * LANES as u64;
+            }
+            if !rest.is_empty() {
+                self.append(isa, isa.load_part(rest), first, &mut sizes);
+            }
+            *small |= !at_least(isa, sizes, self.least);
+            if *small {
+                self.at = start;
+                for (&x, p) in row.iter().zip(0..=u8::MAX) {
+                    *self.values.add(self.at) = x;
+                    *self.steps.add(self.at) = p;
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// Appends those of sixteen elements that are not 0; the first is the step that each byte of `first` is. `sizes` takes them in.
+    ///
+    /// # Safety
+    /// There is room for sixteen.
+    #[inline(always)]
+    unsafe fn append<I: Isa>(&mut self, isa: I, x: I::F, first: u64, sizes: &mut I::F) {
+        *sizes = isa.min(before(isa, isa.abs(x)), *sizes);
+        // SAFETY: as promised.
+        let (to, steps) = unsafe { (&mut *self.values.add(self.at).cast(), &mut *self.steps.add(self.at).cast()) };
+        self.at += isa.nonzero_lanes(x, first, to, steps);
+    }
+}
+
+/// A byte that is not 0 is 2⁻⁸ or more: none is too small.
+struct CompressBytes<'a> {
+    bytes: ByteRows<'a>,
+    transposed: bool,
+    rows: Range<usize>,
+    block: usize,
+    listed: Listed,
+    to: &'a mut Compressed,
+}
+
+impl Op for CompressBytes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { bytes, transposed, rows, block, listed, to } = self;
+        let k = bytes.shape()[usize::from(!transposed)];
+        let (starts, last) = to.starts.split_at_mut(rows.len() * k.div_ceil(block));
+        let mut end = EndOfBytes { bytes: to.bytes.as_mut_ptr(), steps: to.steps.as_mut_ptr(), at: 0, listed };
+        let mut turned = [[0; MOST_STEPS]; CHUNK];
+        for (steps, starts) in blocks(k, block).zip(starts.chunks_exact_mut(rows.len())) {
+            let mut starts = starts.iter_mut();
+            if !transposed {
+                for (r, start) in rows.clone().zip(starts) {
+                    let row = bytes.from(r, steps.start);
+                    if steps.start == 0 && r + AHEAD < rows.end {
+                        prefetch_bytes(isa, &bytes.row(r + AHEAD)[..steps.len()]);
+                    }
+                    // What the next block ends with. It begins on the line that this one ends on.
+                    isa.prefetch(row.as_ptr().wrapping_add(2 * block - 1).cast());
+                    *start = end.at;
+                    // SAFETY: there is room for all elements of A once, and sixteen more.
+                    unsafe { end.append_row(isa, row, steps.len()) }
+                }
+                continue;
+            }
+            for group in rows.clone().step_by(CHUNK) {
+                for from in steps.clone().step_by(LANES) {
+                    turn(isa, bytes, from..steps.end.min(from + LANES), group, &mut turned, from - steps.start);
+                }
+                let count = CHUNK.min(rows.end - group);
+                for (row, start) in turned[..count].iter().zip(&mut starts) {
+                    *start = end.at;
+                    // SAFETY: as above.
+                    unsafe { end.append_row(isa, row, steps.len()) }
+                }
+            }
+        }
+        last[0] = end.at;
+        let picked = to.bytes.as_chunks().0.iter().take(end.at.div_ceil(LANES));
+        for (x, to) in picked.zip(to.values.as_chunks_mut().0) {
+            isa.store(over_255(isa, isa.load_u8(x)), to);
+        }
+    }
+}
+
+/// Transposes sixty-four bytes of at most sixteen rows, from column `from` on, to columns `at..at + 16`; of rows that are not there anything.
+///
+/// # Panics
+/// If there is no row.
+#[inline(always)]
+fn turn<I: Isa>(
+    isa: I,
+    bytes: ByteRows<'_>,
+    rows: Range<usize>,
+    from: usize,
+    to: &mut [[u8; MOST_STEPS]; CHUNK],
+    at: usize,
+) {
+    assert!(!rows.is_empty() && rows.len() <= LANES && at + LANES <= MOST_STEPS);
+    // The last bytes of all have none behind them.
+    let mut padded = [[0; CHUNK]; LANES];
+    let mut pointers = [std::ptr::null(); LANES];
+    for ((pointer, padded), r) in pointers.iter_mut().zip(&mut padded).zip(rows.clone()) {
+        let row = bytes.from(r, from);
+        *pointer = row.as_ptr();
+        if row.len() < CHUNK {
+            padded[..row.len()].copy_from_slice(row);
+            *pointer = padded.as_ptr();
+        }
+    }
+    let first = pointers[0];
+    pointers[rows.len()..].fill(first);
+    for (part, to) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let from = pointers.map(|row| row.wrapping_add(LANES * part));
+        // SAFETY: sixty-four bytes are readable at each pointer; sixteen rows of 128 bytes are writable from column `at` on.
+        unsafe { isa.transpose_bytes(from, to.as_flattened_mut().as_mut_ptr().add(at), MOST_STEPS) }
+    }
+}
+
+/// Where the next byte goes.
+struct EndOfBytes {
+    bytes: *mut u8,
+    steps: *mut u8,
+    /// Bytes so far.
+    at: usize,
+    listed: Listed,
+}
+
+impl EndOfBytes {
+    /// Appends the first `count` of a row's bytes, a block's: those that are not 0, or all.
+    ///
+    /// # Safety
+    /// There is room for so many, and for sixteen more, in `bytes` and `steps`, which nobody else uses.
+    #[inline(always)]
+    unsafe fn append_row<I: Isa>(&mut self, isa: I, row: &[u8], count: usize) {
+        let mut first = 0;
+        for from in (0..count).step_by(CHUNK) {
+            // A copy would have to be waited for.
+            let mut padded = [0; CHUNK];
+            let chunk = row[from..].first_chunk().unwrap_or_else(|| {
+                padded[..row.len() - from].copy_from_slice(&row[from..]);
+                &padded
+            });
+            let all = u64::MAX >> (CHUNK - CHUNK.min(count - from));
+            let bits = if self.listed == Listed::All { all } else { isa.nonzero_bytes(chunk) & all };
+            if bits != 0 {
+                // SAFETY: as promised.
+                unsafe { self.append(isa, chunk, bits, first) }
+            }
+            first += EACH * CHUNK as u64;
+        }
+    }
+
+    /// Appends those of sixty-four bytes that have a bit; the first is the step that each byte of `first` is.
+    ///
+    /// # Safety
+    /// There is room for as many as have bits, and eight more.
+    #[inline(always)]
+    unsafe fn append<I: Isa>(&mut self, isa: I, bytes: &[u8; CHUNK], mut bits: u64, mut first: u64) {
+        for &eight in bytes.as_chunks::<8>().0 {
+            let byte = (bits & 0xff) as usize;
+            let positions = u64::from_le_bytes(POSITIONS[byte]);
+            // SAFETY: as promised.
+            unsafe {
+                self.bytes.add(self.at).cast::<[u8; 8]>().write(isa.pick_bytes(eight, POSITIONS[byte]));
+                self.steps.add(self.at).cast::<[u8; 8]>().write((positions + first).to_le_bytes());
+            }
+            self.at += byte.count_ones() as usize;
+            bits >>= 8;
+            first += EACH * 8;
+        }
+    }
+}
