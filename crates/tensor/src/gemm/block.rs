@@ -36,6 +36,13 @@ thread_local! {
     static NEEDED: Cell<Needed> = Cell::default();
 }
 
+/// Makes room for so many floats of packed rows of A.
+pub(super) fn make_room(floats: usize) {
+    let mut packed = PACKED_ROWS.take();
+    packed.make_room(floats);
+    PACKED_ROWS.set(packed);
+}
+
 /// A pointer to the packing buffer that threads may share; they write disjoint panels, and read after all have written.
 #[derive(Clone, Copy)]
 pub(super) struct Packed(pub *mut f32);
@@ -82,7 +89,7 @@ impl Op for Turn<'_> {
 }
 
 /// Tiles of rows that are packed together: 8 of 6 rows are three cache lines of each step of k.
-const GROUP: usize = 8;
+pub(super) const MOST_TILES: usize = 8;
 
 /// Most rows of A that are looked at for zeros before tall tiles read them: eight tiles of six. 512 steps of them are 98 KB, which are still near then.
 const LOOKED_AT: usize = 48;
@@ -239,10 +246,10 @@ impl Block<'_> {
                 let rows = at..from_row(tile + 1);
                 at = rows.end;
                 let copies = copies && tile == 0;
-                let group = tile / GROUP * GROUP;
+                let group = tile / MOST_TILES * MOST_TILES;
                 if self.plan.packs_a && tile == group {
-                    let mut starts = [0; GROUP + 1];
-                    let count = GROUP.min(tiles - group);
+                    let mut starts = [0; MOST_TILES + 1];
+                    let count = MOST_TILES.min(tiles - group);
                     for (i, start) in starts[..=count].iter_mut().enumerate() {
                         *start = from_row(group + i);
                     }

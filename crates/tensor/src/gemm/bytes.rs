@@ -38,6 +38,7 @@ pub fn multiply_bytes(
         a_strides: source.strides(),
         bytes: true,
         left_out,
+        may_leave_out_elements: needed::may_leave_out_elements(exec, source, n),
         b_strides: b.strides(),
         storing: false,
         one_block: false,

@@ -70,6 +70,19 @@ pub(super) struct Compressed {
 }
 
 impl Compressed {
+    /// Makes room for so many rows of A.
+    pub fn make_room(&mut self, a: Source<'_>, rows: usize, block: usize) {
+        let k = a.shape()[1];
+        let most = rows * k + ROOM;
+        self.values.make_room(most);
+        self.steps.make_room(most);
+        if !matches!(a, Source::Floats(_)) {
+            self.bytes.make_room(most);
+        }
+        self.starts.clear();
+        self.starts.reserve(rows * k.div_ceil(block) + 1);
+    }
+
     /// Finds the elements of `rows` of A, in blocks of so many steps.
     ///
     /// # Panics
@@ -77,15 +90,11 @@ impl Compressed {
     pub fn find(&mut self, exec: Exec, a: Source<'_>, rows: Range<usize>, block: usize, listed: Listed) {
         let k = a.shape()[1];
         assert!(rows.len() <= GROUP_ROWS && (1..=MOST_STEPS).contains(&block), "{rows:?} in blocks of {block}");
-        let most = rows.len() * k + ROOM;
-        self.values.make_room(most);
-        self.steps.make_room(most);
-        self.starts.clear();
+        self.make_room(a, rows.len(), block);
         self.starts.resize(rows.len() * k.div_ceil(block) + 1, 0);
         match a {
             Source::Floats(a) => exec.run(CompressFloats { a, rows, block, listed, to: self }),
             Source::Bytes(bytes) | Source::BytesTransposed(bytes) => {
-                self.bytes.make_room(most);
                 let transposed = matches!(a, Source::BytesTransposed(_));
                 exec.run(CompressBytes { bytes, transposed, rows, block, listed, to: self });
             }

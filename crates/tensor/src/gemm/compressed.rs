@@ -34,7 +34,7 @@ use super::allowed::least_of;
 use super::block::tail;
 use super::compress::{Compressed, Listed, MOST_STEPS, group_rows};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
-use super::operands::Operands;
+use super::operands::{Operands, Source};
 use super::pack::{Pack, PackPanel};
 use super::pieces::{Consumer, PIECE_ROWS, Piece};
 use super::plan::Plan;
@@ -63,6 +63,28 @@ struct Buffers {
     panel: AlignedBuf<f32>,
     accumulators: AlignedBuf<f32>,
     piece: AlignedBuf<f32>,
+}
+
+impl Buffers {
+    /// Makes room for so many rows and columns of C, in blocks of so many steps.
+    fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], block: usize, hands_over: bool) {
+        let rows = rows.min(group_rows(a));
+        let width = panels(columns).map(|(_, halves)| HALF_LANES * halves).max().unwrap_or(0);
+        self.compressed.make_room(a, rows, block);
+        self.all.make_room(a, rows, block);
+        self.panel.make_room(block * width);
+        self.accumulators.make_room(rows * width);
+        if hands_over {
+            self.piece.make_room(PIECE_ROWS * width);
+        }
+    }
+}
+
+/// Makes room for what a product of so many rows and columns needs if it leaves out elements, in blocks of so many steps.
+pub(super) fn make_room(a: Source<'_>, shape: [usize; 2], block: usize, hands_over: bool) {
+    let mut buffers = BUFFERS.take();
+    buffers.make_room(a, shape, block, hands_over);
+    BUFFERS.set(buffers);
 }
 
 /// Some rows of C times a block of a panel.
@@ -150,6 +172,7 @@ pub(super) fn band(
     let [_, least] = least_of(operands.source);
     assert!(0 < block && block <= MOST_STEPS, "{block} steps in a block");
     let mut buffers = BUFFERS.take();
+    buffers.make_room(a, [rows.len(), columns.len()], block, consumer.is_some());
     let Buffers { compressed, all, panel, accumulators, piece } = &mut buffers;
     let groups = rows.len().div_ceil(group_rows(a));
     for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
@@ -159,8 +182,6 @@ pub(super) fn band(
         for (from, halves) in panels(columns.len()) {
             let (from, width) = (columns.start + from, HALF_LANES * halves);
             let count = width.min(columns.end - from);
-            panel.make_room(block * width);
-            accumulators.make_room(group.len() * width);
             let mut allowed = true;
             for (number, steps) in (0..k).step_by(block).map(|from| from..k.min(from + block)).enumerate() {
                 let [row_stride, column_stride] = operands.b_strides;
@@ -205,7 +226,6 @@ pub(super) fn band(
                 if steps.end < k {
                     multiply(group.clone(), accumulators, None);
                 } else if let Some(consumer) = consumer {
-                    piece.make_room(PIECE_ROWS * count);
                     for first in group.clone().step_by(PIECE_ROWS) {
                         let rows = first..group.end.min(first + PIECE_ROWS);
                         let tile = of_row(operands, [0, from], count, width);

@@ -136,6 +136,7 @@ fn consume_source<const S: usize>(
         a_strides: a.strides(),
         bytes,
         left_out,
+        may_leave_out_elements: needed::may_leave_out_elements(exec, a, n),
         b_strides: b.strides(),
         storing: true,
         one_block: true,

@@ -22,12 +22,12 @@
 //! there is no thin leftover tile.
 
 use super::Epilogue;
-use super::block::{Block, Packed};
+use super::block::{self, Block, Packed};
 use super::compressed;
 use super::microkernel::Finish;
 use super::operands::{Operands, Source};
-use super::pieces::{Consumer, pieces};
-use super::plan::{Plan, Split};
+use super::pieces::{self, Consumer, pieces};
+use super::plan::{Plan, Room, Split};
 use super::table::{self, Tiles};
 use crate::array::{AlignedBuf, View, ViewMut};
 use crate::exec::Exec;
@@ -100,6 +100,14 @@ fn band(
     let [_, k, n] = plan.shape;
     if rows.is_empty() || columns.is_empty() {
         return;
+    }
+    if let Some(Room { packed: [b, a], block }) = plan.either {
+        let mut packed = PACKED.take();
+        packed.make_room(b);
+        PACKED.set(packed);
+        block::make_room(a);
+        pieces::make_room(operands.source, columns.len(), consumer.is_some());
+        compressed::make_room(operands.source, [rows.len(), columns.len()], block, consumer.is_some());
     }
     if plan.tiles == Tiles::Elements {
         return compressed::band(exec, plan, operands, [rows, columns], consumer);

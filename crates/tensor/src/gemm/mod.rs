@@ -183,9 +183,15 @@ impl<'a> Gemm<'a> {
             return self.c.copy_from(c.view());
         }
         // Where C is read a chain may start at −0, which the first zero of A makes +0.
-        let left_out =
-            if self.beta == 0.0 { needed::left_out(exec, Source::Floats(self.a), n) } else { LeftOut::Nothing };
-        let product = Product { left_out, ..self.product() };
+        let source = Source::Floats(self.a);
+        let product = match self.beta {
+            0.0 => Product {
+                left_out: needed::left_out(exec, source, n),
+                may_leave_out_elements: needed::may_leave_out_elements(exec, source, n),
+                ..self.product()
+            },
+            _ => self.product(),
+        };
         let Gemm { a, b, beta, c, epilogue, .. } = self;
         plan::execute(exec, &product, blocking, |plan| {
             driver::run(exec, plan, Source::Floats(a), b, beta, c, epilogue);
@@ -207,6 +213,7 @@ impl<'a> Gemm<'a> {
             a_strides: self.a.strides(),
             bytes: false,
             left_out: LeftOut::Nothing,
+            may_leave_out_elements: false,
             b_strides: self.b.strides(),
             storing,
             one_block: false,

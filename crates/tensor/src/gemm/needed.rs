@@ -399,25 +399,30 @@ pub(super) enum LeftOut {
     Elements,
 }
 
+/// Whether products of this shape leave out elements if enough of them are 0.
+pub(super) fn may_leave_out_elements(exec: Exec, source: Source<'_>, n: usize) -> bool {
+    let ([m, k], row) = (source.shape(), table::row(exec.isa()));
+    let adjacent = if let Source::Floats(a) = source { a.strides().contains(&1) } else { true };
+    !row.elements.is_empty() && adjacent && m >= ROWS && k >= ROWS && n.div_ceil(HALF_LANES) >= FEWEST_HALVES
+}
+
 /// What a product had best leave out, as far as some rows of A tell.
 pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
     let ([m, k], row) = (source.shape(), table::row(exec.isa()));
     if m < ROWS {
         return LeftOut::Nothing;
     }
-    let by_element = !row.elements.is_empty();
-    let (adjacent, columns) = match source {
-        Source::Floats(a) if a.strides()[1] == 1 => (true, COMPRESSED_FOR),
-        Source::Floats(a) => (a.strides()[0] == 1, TURNED_FOR),
-        Source::Bytes(_) => (true, COMPRESSED_FOR),
-        Source::BytesTransposed(_) => (true, TURNED_FOR),
-    };
-    if by_element && adjacent && n.div_ceil(HALF_LANES) >= FEWEST_HALVES && k >= ROWS {
+    if may_leave_out_elements(exec, source, n) {
+        let columns = match source {
+            Source::Floats(a) if a.strides()[1] == 1 => COMPRESSED_FOR,
+            Source::Bytes(_) => COMPRESSED_FOR,
+            Source::Floats(_) | Source::BytesTransposed(_) => TURNED_FOR,
+        };
         let pays = share_not_zero(exec, source) <= row.floats_pay - columns / n as f64;
         return if pays { LeftOut::Elements } else { LeftOut::Nothing };
     }
     let pays = match source {
-        Source::Floats(a) if by_element || a.strides()[1] != 1 || n < COLUMNS => return LeftOut::Nothing,
+        Source::Floats(a) if !row.elements.is_empty() || a.strides()[1] != 1 || n < COLUMNS => return LeftOut::Nothing,
         Source::Floats(_) => row.floats_pay,
         Source::Bytes(_) | Source::BytesTransposed(_) if k > LONGEST => return LeftOut::Nothing,
         Source::Bytes(_) | Source::BytesTransposed(_) => PAYS,

@@ -100,6 +100,22 @@ impl Ask {
     }
 }
 
+/// Makes room for what a product that does every step converts and hands over, of so many columns.
+pub(super) fn make_room(source: Source<'_>, columns: usize, hands_over: bool) {
+    let floats = match source {
+        Source::Floats(_) => 0,
+        Source::Bytes(bytes) => CONVERTED_ROWS * bytes.shape()[1],
+        Source::BytesTransposed(bytes) => CONVERTED_COLUMNS * bytes.shape()[0],
+    };
+    let (mut converted, mut piece) = (CONVERTED.take(), PIECE.take());
+    converted.make_room(floats);
+    if hands_over {
+        piece.make_room(MOST_ROWS * columns);
+    }
+    CONVERTED.set(converted);
+    PIECE.set(piece);
+}
+
 /// Computes some rows of C: all at once, or, where A is converted or C is handed over, piece by piece. `turned` are the columns behind `block`'s;
 /// with `copies` the block's B is packed by the first tile.
 pub(super) fn pieces(

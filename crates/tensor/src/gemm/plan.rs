@@ -4,6 +4,7 @@
 //! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
 
 use super::HALF_LANES;
+use super::block::MOST_TILES;
 use super::compress::MOST_STEPS;
 use super::compressed::MOST_HALVES;
 use super::needed::LeftOut;
@@ -134,6 +135,8 @@ pub(super) struct Product {
     pub bytes: bool,
     /// What is left out of it.
     pub left_out: LeftOut,
+    /// Whether that is by A's elements: the next product of this shape may go another way.
+    pub may_leave_out_elements: bool,
     pub b_strides: [usize; 2],
     /// Whether C is written without being read, and without an epilogue.
     pub storing: bool,
@@ -175,12 +178,32 @@ pub struct Plan {
     pub turned: usize,
     /// The threads' shares.
     pub split: Split,
+    /// What the threads keep room for, if the next product of this shape may go another way: a warm call does not allocate whichever way it goes.
+    pub(super) either: Option<Room>,
+}
+
+/// What decides how large the buffers are, of a product that does every step and of one that leaves out elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Floats of a packed block of B, and of packed rows of A.
+    pub packed: [usize; 2],
+    /// Steps of a block, if elements are left out.
+    pub block: usize,
 }
 
 impl Plan {
     /// The route of a product.
     pub(super) fn new(exec: Exec, workers: Workers, product: &Product, blocking: &Blocking) -> Self {
-        let &Product { shape, a_strides, bytes: from_bytes, left_out, b_strides, storing, one_block } = product;
+        let &Product {
+            shape,
+            a_strides,
+            bytes: from_bytes,
+            left_out,
+            may_leave_out_elements,
+            b_strides,
+            storing,
+            one_block,
+        } = product;
         let [m, k, n] = shape;
         let row = table::row(exec.isa());
         let panel = panel_columns(row);
@@ -194,9 +217,6 @@ impl Plan {
         };
         let threads = exec.threads().min(work / per_thread.max(1)).max(1);
 
-        if left_out == LeftOut::Elements {
-            return Self::of_elements(row, shape, threads, blocking);
-        }
         let skips = left_out == LeftOut::Steps;
         let adjacent = b_strides[1] == 1 || n == 1;
         let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size_of::<f32>());
@@ -272,6 +292,16 @@ impl Plan {
             _ if pack => (nc * blocking.kc / kc.max(blocking.kc)).max(1).next_multiple_of(LANES),
             _ => n.max(1),
         };
+        let mut either = None;
+        if may_leave_out_elements {
+            let of_elements = Self::of_elements(row, shape, threads, blocking);
+            let b = if pack { kc * nc.min(n).next_multiple_of(LANES) } else { 0 };
+            let a = if packs_a { kc * MOST_TILES * row.heights(Tiles::Full, 1).len() } else { 0 };
+            either = Some(Room { packed: [b, a], block: of_elements.kc });
+            if left_out == LeftOut::Elements {
+                return Self { either, ..of_elements };
+            }
+        }
         Self {
             isa: row.name,
             shape,
@@ -285,6 +315,7 @@ impl Plan {
             panels_first,
             turned,
             split,
+            either,
         }
     }
 
@@ -313,6 +344,7 @@ impl Plan {
             panels_first: true,
             turned: 0,
             split,
+            either: None,
         }
     }
 }
