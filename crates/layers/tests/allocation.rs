@@ -4,7 +4,8 @@ use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use tensor::isa::AnyIsa;
-use tensor::{Exec, Tensor};
+use tensor::vec::ByteRows;
+use tensor::{Epilogue, Exec, Gemm, Tensor, View, ViewMut, gemm};
 use testkit::rng::Rng;
 
 /// The system's allocator, counting.
@@ -134,4 +135,79 @@ fn a_warm_step_and_a_warm_inference_allocate_nothing_whatever_the_network() {
     }
     assert!(found.is_empty(), "{} of {seen} calls allocate:\n{}", found.len(), found.join("\n"));
     assert!(seen >= 16 * 28, "only {seen} calls were counted");
+}
+
+/// The products of a layer of such a shape, by name: of a batch or of its bytes, and of their transposes.
+const PRODUCTS: [&str; 5] = ["Y = X·W", "dX = dY·Wᵀ", "dW = Xᵀ·dY", "Y = X·W of bytes", "dW = Xᵀ·dY of bytes"];
+
+/// What a product may be made of: few zeros or many in A, and a B that allows to leave them out or does not.
+struct Operands {
+    a: Tensor<f32, 2>,
+    bytes: Vec<u8>,
+    b: Tensor<f32, 2>,
+}
+
+impl Operands {
+    fn new(rng: &mut Rng, [m, k, n]: [usize; 3], not_zero: f32, least: f32) -> Self {
+        let mut one = |share: f32| if rng.unit() < f64::from(share) { 0.5 + 0.25 * rng.vec_f32(1)[0] } else { 0.0 };
+        let a = Tensor::from_fn([m, k], |_| one(not_zero));
+        let bytes = a.as_slice().iter().map(|&x| (255.0 * x) as u8).collect();
+        let mut b = Tensor::from_fn([k.max(m), n], |_| one(1.0));
+        b[[0, 0]] = least;
+        Self { a, bytes, b }
+    }
+
+    fn run(&self, exec: Exec, which: usize, indices: &[usize], c: &mut Tensor<f32, 2>) {
+        let ([m, k], n) = (self.a.shape(), self.b.view().cols());
+        let rows = |count| self.b.view().slice(0, 0..count).expect("B has so many rows");
+        let x = ByteRows::new(&self.bytes, k, indices);
+        let keep = |_: Exec, piece: &[f32], [to]: [&mut [f32]; 1]| to.copy_from_slice(piece);
+        let all = m.max(k) * n;
+        let to = &mut c.as_mut_slice()[..all];
+        let result = match which {
+            0 => Gemm::new(self.a.view(), rows(k), ViewMut::new(&mut to[..m * n], [m, n]).expect("fits")).run(exec),
+            1 => {
+                let w = View::new(&self.b.as_slice()[..k * n], [n, k]).expect("fits");
+                Gemm::new(self.a.view(), w.t(), ViewMut::new(&mut to[..m * n], [m, n]).expect("fits")).run(exec)
+            }
+            2 => gemm::consume(exec, self.a.view().t(), rows(m), [&mut to[..k * n]], &keep),
+            3 => {
+                let c = ViewMut::new(&mut to[..m * n], [m, n]).expect("fits");
+                gemm::multiply_bytes(exec, x, rows(k), c, Epilogue::None)
+            }
+            _ => gemm::consume_bytes(exec, x, rows(m), [&mut to[..k * n]], &keep),
+        };
+        result.expect("the shapes go together");
+    }
+}
+
+#[test]
+fn a_warm_product_allocates_nothing_if_the_next_one_of_its_shape_has_more_zeros_or_fewer_or_may_not_leave_them_out() {
+    // With a large B, whose product with every step done packs it, and with a small one.
+    for shape in [[128, 100, 100], [100, 784, 100], [64, 300, 520]] {
+        let mut rng = Rng::new(11);
+        let mut operands = |not_zero, least| Operands::new(&mut rng, shape, not_zero, least);
+        let all = [operands(1.0, 1.0), operands(0.2, 1.0), operands(0.2, 1e-38)];
+        // The ISA whose products go another way by the elements of A.
+        for isa in AnyIsa::available().filter(|isa| isa.name() == "avx2") {
+            for (which, name) in PRODUCTS.into_iter().enumerate() {
+                for first in 0..all.len() {
+                    // Every thread has buffers of its own: none yet.
+                    let all = &all;
+                    let counts = std::thread::scope(|scope| {
+                        let counted = scope.spawn(move || {
+                            let exec = Exec::with_isa(isa, 1);
+                            let [m, k, n] = shape;
+                            let (indices, mut c) = ((0..m).collect::<Vec<_>>(), Tensor::zeros([m.max(k), n]));
+                            all[first].run(exec, which, &indices, &mut c);
+                            let mut run = |next: &Operands| count(|| next.run(exec, which, &indices, &mut c));
+                            all.each_ref().map(&mut run)
+                        });
+                        counted.join().expect("the products are computed")
+                    });
+                    assert_eq!(counts, [0; 3], "{name} of {shape:?} on {}, the first of them {first}", isa.name());
+                }
+            }
+        }
+    }
 }
