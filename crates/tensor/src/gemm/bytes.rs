@@ -1,7 +1,6 @@
 //! A product whose A is a mini-batch of bytes: images, most of whose pixels are black.
 
 use super::driver;
-use super::needed;
 use super::operands::Source;
 use super::plan::{self, Blocking, Product};
 use super::{Epilogue, check};
@@ -32,17 +31,7 @@ pub fn multiply_bytes(
     if m == 0 || n == 0 {
         return Ok(());
     }
-    let left_out = needed::left_out(exec, source, n);
-    let product = Product {
-        shape: [m, k, n],
-        a_strides: source.strides(),
-        bytes: true,
-        left_out,
-        may_leave_out_elements: needed::may_leave_out_elements(exec, source, n),
-        b_strides: b.strides(),
-        storing: false,
-        one_block: false,
-    };
+    let product = Product::leaving_out(exec, source, b);
     plan::execute(exec, &product, &Blocking::of(exec.isa()), |plan| {
         driver::run(exec, plan, source, b, 0.0, c, epilogue);
     });

@@ -103,7 +103,7 @@ impl Compressed {
 }
 
 /// Blocks of so many of `k` steps.
-fn blocks(k: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(k: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
     (0..k).step_by(block).map(move |from| from..k.min(from + block))
 }
 

@@ -32,7 +32,7 @@
 use super::HALF_LANES;
 use super::allowed::least_of;
 use super::block::tail;
-use super::compress::{Compressed, Listed, MOST_STEPS, group_rows};
+use super::compress::{Compressed, Listed, blocks, group_rows};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
 use super::operands::{Operands, Source};
 use super::pack::{Pack, PackPanel};
@@ -170,7 +170,6 @@ pub(super) fn band(
     let kernels = table::row(exec.isa()).elements;
     let (k, block) = (plan.shape[1], plan.kc);
     let [_, least] = least_of(operands.source);
-    assert!(0 < block && block <= MOST_STEPS, "{block} steps in a block");
     let mut buffers = BUFFERS.take();
     buffers.make_room(a, [rows.len(), columns.len()], block, consumer.is_some());
     let Buffers { compressed, all, panel, accumulators, piece } = &mut buffers;
@@ -183,7 +182,7 @@ pub(super) fn band(
             let (from, width) = (columns.start + from, HALF_LANES * halves);
             let count = width.min(columns.end - from);
             let mut allowed = true;
-            for (number, steps) in (0..k).step_by(block).map(|from| from..k.min(from + block)).enumerate() {
+            for (number, steps) in blocks(k, block).enumerate() {
                 let [row_stride, column_stride] = operands.b_strides;
                 // SAFETY: the panel's columns and the block's steps are inside n and k, which the view of B was checked to reach; the buffer
                 // was just sized, and is this thread's own.

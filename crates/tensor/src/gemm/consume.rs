@@ -13,7 +13,7 @@
 //! Each element is the same chain over k, so the bits are those of the stored product.
 
 use super::driver;
-use super::needed::{self, LeftOut};
+use super::needed::LeftOut;
 use super::operands::Source;
 use super::pieces::Piece;
 use super::plan::{self, Blocking, Product};
@@ -125,22 +125,11 @@ fn consume_source<const S: usize>(
             f(exec_of_f, values, unsafe { targets.pieces(row * n + columns.start..row * n + columns.end) });
         }
     };
-    let bytes = !matches!(a, Source::Floats(_));
-    let left_out = match needed::left_out(exec, a, n) {
+    let mut product = Product { storing: true, one_block: true, ..Product::leaving_out(exec, a, b) };
+    if product.left_out == LeftOut::Steps && !product.bytes {
         // Nobody has looked whether tiles of floats that are handed over gain by it.
-        LeftOut::Steps if !bytes => LeftOut::Nothing,
-        left_out => left_out,
-    };
-    let product = Product {
-        shape: [m, k, n],
-        a_strides: a.strides(),
-        bytes,
-        left_out,
-        may_leave_out_elements: needed::may_leave_out_elements(exec, a, n),
-        b_strides: b.strides(),
-        storing: true,
-        one_block: true,
-    };
+        product.left_out = LeftOut::Nothing;
+    }
     // All of k is one block.
     let blocking = Blocking::of(exec.isa());
     let blocking =

@@ -101,15 +101,19 @@ fn band(
     if rows.is_empty() || columns.is_empty() {
         return;
     }
+    let by_element = plan.tiles == Tiles::Elements;
     if let Some(Room { packed: [b, a], block }) = plan.either {
         let mut packed = PACKED.take();
         packed.make_room(b);
         PACKED.set(packed);
         block::make_room(a);
         pieces::make_room(operands.source, columns.len(), consumer.is_some());
-        compressed::make_room(operands.source, [rows.len(), columns.len()], block, consumer.is_some());
+        // What leaves out elements makes its own.
+        if !by_element {
+            compressed::make_room(operands.source, [rows.len(), columns.len()], block, consumer.is_some());
+        }
     }
-    if plan.tiles == Tiles::Elements {
+    if by_element {
         return compressed::band(exec, plan, operands, [rows, columns], consumer);
     }
     let mut packed = if plan.pack { PACKED.take() } else { AlignedBuf::default() };

@@ -14,8 +14,8 @@
 //! 3. *Tall tiles for a large B of floats.* What leaves a ReLU is alike in many rows: six need 82 % of the steps where three need 70, and a row of B
 //!    that comes from L2 serves twice as many. It is asked for eight entries ahead: 1.00 → 0.94 of the time of all steps (512×1024×1024);
 //!    where B is near, or a list leaves out two thirds, asking costs more than it saves.
-//! 4. *Sixteen registers* (AVX2; layers of up to 48 units, for wider ones leave out elements, `compressed.rs`) hold 2 rows by 6 `ymm`, and 2 images need 29 % of the steps. The rows' elements are kept, and B goes through one register:
-//!    column by column. Against 6 rows by 2, 128 images, Zen 3: the first layer's two products 0.75 of the time; 3 rows by 4 spill one
+//! 4. *Sixteen registers* (AVX2; layers of up to 48 units, for wider ones leave out elements, `compressed.rs`) hold 2 rows by 6 `ymm`, and 2 images need
+//!    29 % of the steps. The rows' elements are kept, and B goes through one register: column by column. Against 6 rows by 2, 128 images, Zen 3: the first layer's two products 0.75 of the time; 3 rows by 4 spill one
 //!    register and bring half of that, and one row by 12, which would need 19 %, loads more than it multiplies: slower than 6 by 2.
 //! 5. *Bytes converted after all* (AVX2). A step of two rows by four `ymm` is 4 cycles of multiplications, and took 8: two bytes and two lookups were
 //!    half of its loads, and the panel of B, 100 KB, came from L2 for every tile. So the bytes of up to 128 rows are converted at once, sixteen at a

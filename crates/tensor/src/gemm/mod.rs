@@ -56,7 +56,6 @@ mod table;
 pub use crate::team::Workers;
 pub use bytes::multiply_bytes;
 pub use consume::{consume, consume_bytes, consume_pays};
-use needed::LeftOut;
 use operands::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
@@ -183,14 +182,10 @@ impl<'a> Gemm<'a> {
             return self.c.copy_from(c.view());
         }
         // Where C is read a chain may start at −0, which the first zero of A makes +0.
-        let source = Source::Floats(self.a);
-        let product = match self.beta {
-            0.0 => Product {
-                left_out: needed::left_out(exec, source, n),
-                may_leave_out_elements: needed::may_leave_out_elements(exec, source, n),
-                ..self.product()
-            },
-            _ => self.product(),
+        let product = if self.beta == 0.0 {
+            Product { storing: self.is_storing(), ..Product::leaving_out(exec, Source::Floats(self.a), self.b) }
+        } else {
+            self.product()
         };
         let Gemm { a, b, beta, c, epilogue, .. } = self;
         plan::execute(exec, &product, blocking, |plan| {
@@ -206,18 +201,11 @@ impl<'a> Gemm<'a> {
     }
 
     fn product(&self) -> Product {
-        let ([m, k], n) = (self.a.shape(), self.b.cols());
-        let storing = self.beta == 0.0 && matches!(self.epilogue, Epilogue::None);
-        Product {
-            shape: [m, k, n],
-            a_strides: self.a.strides(),
-            bytes: false,
-            left_out: LeftOut::Nothing,
-            may_leave_out_elements: false,
-            b_strides: self.b.strides(),
-            storing,
-            one_block: false,
-        }
+        Product { storing: self.is_storing(), ..Product::new(Source::Floats(self.a), self.b) }
+    }
+
+    fn is_storing(&self) -> bool {
+        self.beta == 0.0 && matches!(self.epilogue, Epilogue::None)
     }
 
     fn check(&self) -> Result<(), ShapeError> {

@@ -433,47 +433,39 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
 /// The share of the elements of A that are not 0, as far as a few tell.
 fn share_not_zero(exec: Exec, source: Source<'_>) -> f64 {
     let mut words = SAMPLED.take();
-    words.clear();
-    let sample = |rows: usize, columns: usize| [0..SAMPLE.min(rows), 0..columns.min(SAMPLED_STEPS)];
-    let all = match source {
-        Source::Floats(a) => {
-            // Which way round it lies does not matter.
-            let a = if a.strides()[1] == 1 { a } else { a.t() };
-            let [rows, steps] = sample(a.rows(), a.cols());
-            let all = rows.len() * steps.len();
-            exec.run(LookAtFloats { a, rows, steps, words: &mut words });
-            all
-        }
-        Source::Bytes(bytes) | Source::BytesTransposed(bytes) => {
-            let [rows, width] = bytes.shape();
-            let [rows, columns] = sample(rows, width);
-            let all = rows.len() * columns.len();
-            exec.run(LookAtBytes { bytes, rows, columns, words: &mut words });
-            all
-        }
+    // Which way round floats lie does not matter.
+    let lying = match source {
+        Source::Floats(a) if a.strides()[1] != 1 => Source::Floats(a.t()),
+        source => source,
     };
+    let [rows, columns] = look_at_some(exec, lying, 1, &mut words);
     let count: u32 = words.iter().map(|word| word.count_ones()).sum();
     SAMPLED.set(words);
-    f64::from(count) / all.max(1) as f64
+    f64::from(count) / (rows * columns).max(1) as f64
 }
 
-/// The share of the steps that tiles of three rows need, as far as a few rows tell.
-fn share_needed(exec: Exec, source: Source<'_>) -> f64 {
-    let mut words = SAMPLED.take();
+/// Notes which elements are not 0 of the first rows of A as it lies in memory, a multiple of `unit` of them. Returns how many rows and columns those are.
+fn look_at_some(exec: Exec, source: Source<'_>, unit: usize, words: &mut Vec<u64>) -> [usize; 2] {
     words.clear();
     let [rows, width] = match source {
         Source::Floats(a) => a.shape(),
         Source::Bytes(bytes) | Source::BytesTransposed(bytes) => bytes.shape(),
     };
-    let (rows, columns) = (0..SAMPLE.min(rows / 3 * 3), 0..width.min(SAMPLED_STEPS));
-    let all = (rows.len() * columns.len()).div_ceil(3);
-    let of_row = columns.len().div_ceil(CHUNK);
+    let [count, width] = [SAMPLE.min(rows / unit * unit), width.min(SAMPLED_STEPS)];
+    let (rows, columns) = (0..count, 0..width);
     match source {
-        Source::Floats(a) => exec.run(LookAtFloats { a, rows, steps: columns, words: &mut words }),
-        Source::Bytes(bytes) | Source::BytesTransposed(bytes) => {
-            exec.run(LookAtBytes { bytes, rows, columns, words: &mut words });
-        }
+        Source::Floats(a) => exec.run(LookAtFloats { a, rows, steps: columns, words }),
+        Source::Bytes(bytes) | Source::BytesTransposed(bytes) => exec.run(LookAtBytes { bytes, rows, columns, words }),
     }
+    [count, width]
+}
+
+/// The share of the steps that tiles of three rows need, as far as a few rows tell.
+fn share_needed(exec: Exec, source: Source<'_>) -> f64 {
+    let mut words = SAMPLED.take();
+    let [rows, columns] = look_at_some(exec, source, 3, &mut words);
+    let all = (rows * columns).div_ceil(3);
+    let of_row = columns.div_ceil(CHUNK);
     let count = if let Source::BytesTransposed(_) = source {
         /// Bits 0, 3, 6 … 60: where three pixels side by side begin.
         const THIRDS: u64 = 0x1249_2492_4924_9249;

@@ -169,9 +169,7 @@ pub(super) fn pieces(
             let mut operands = operands;
             let size = rows.len() * columns.len();
             if consumer.is_some() {
-                if kept.len() < size {
-                    kept = AlignedBuf::zeroed(MOST_ROWS * columns.len());
-                }
+                kept.make_room(MOST_ROWS * columns.len());
                 // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No tile writes
                 // beyond C's rows and columns, so none leaves the buffer.
                 operands.c_row = columns.len();

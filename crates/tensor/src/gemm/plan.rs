@@ -7,8 +7,10 @@ use super::HALF_LANES;
 use super::block::MOST_TILES;
 use super::compress::MOST_STEPS;
 use super::compressed::MOST_HALVES;
-use super::needed::LeftOut;
+use super::needed::{self, LeftOut};
+use super::operands::Source;
 use super::table::{self, Tiles};
+use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{AnyIsa, LANES};
 use crate::probe;
@@ -145,6 +147,28 @@ pub(super) struct Product {
 }
 
 impl Product {
+    /// Of an A and a B, with every step done.
+    pub fn new(a: Source<'_>, b: View<'_, f32, 2>) -> Self {
+        let [m, k] = a.shape();
+        Self {
+            shape: [m, k, b.cols()],
+            a_strides: a.strides(),
+            bytes: !matches!(a, Source::Floats(_)),
+            left_out: LeftOut::Nothing,
+            may_leave_out_elements: false,
+            b_strides: b.strides(),
+            storing: false,
+            one_block: false,
+        }
+    }
+
+    /// The same, with what had best be left out of A.
+    pub fn leaving_out(exec: Exec, a: Source<'_>, b: View<'_, f32, 2>) -> Self {
+        let n = b.cols();
+        let may_leave_out_elements = needed::may_leave_out_elements(exec, a, n);
+        Self { left_out: needed::left_out(exec, a, n), may_leave_out_elements, ..Self::new(a, b) }
+    }
+
     /// Multiply-adds.
     pub fn work(&self) -> usize {
         self.shape.into_iter().fold(1, usize::saturating_mul)

@@ -323,26 +323,24 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     }
 }
 
-/// The positions of the bits of a byte that are set, and behind them zeros; as numbers of four bytes, and of one.
-static WIDE_POSITIONS: [[u32; 8]; 256] = positions().1;
-pub(crate) static POSITIONS: [[u8; 8]; 256] = positions().0;
+/// The positions of the bits of a byte that are set, and behind them zeros.
+pub(crate) static POSITIONS: [[u8; 8]; 256] = positions();
 
-const fn positions() -> ([[u8; 8]; 256], [[u32; 8]; 256]) {
-    let (mut table, mut wide) = ([[0; 8]; 256], [[0; 8]; 256]);
+const fn positions() -> [[u8; 8]; 256] {
+    let mut table = [[0; 8]; 256];
     let mut byte = 0;
     while byte < 256 {
         let (mut bit, mut count) = (0, 0);
         while bit < 8 {
             if byte >> bit & 1 == 1 {
                 table[byte][count] = bit;
-                wide[byte][count] = bit as u32;
                 count += 1;
             }
             bit += 1;
         }
         byte += 1;
     }
-    (table, wide)
+    table
 }
 
 /// [`Isa::list_bits`] eight bits at a time.
@@ -350,11 +348,11 @@ const fn positions() -> ([[u8; 8]; 256], [[u32; 8]; 256]) {
 fn list_bits_by_table(bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
     let [low, high] = bits.to_le_bytes();
     let lows = low.count_ones() as usize;
-    for (to, position) in to.iter_mut().zip(WIDE_POSITIONS[usize::from(low)]) {
-        *to = from + position;
+    for (to, position) in to.iter_mut().zip(POSITIONS[usize::from(low)]) {
+        *to = from + u32::from(position);
     }
-    for (to, position) in to[lows..lows + 8].iter_mut().zip(WIDE_POSITIONS[usize::from(high)]) {
-        *to = from + 8 + position;
+    for (to, position) in to[lows..lows + 8].iter_mut().zip(POSITIONS[usize::from(high)]) {
+        *to = from + 8 + u32::from(position);
     }
     lows + high.count_ones() as usize
 }
