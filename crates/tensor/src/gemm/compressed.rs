@@ -117,14 +117,19 @@ pub(super) type RowsKernel = unsafe fn(&mut Rows<'_>);
 pub(super) unsafe fn rows<I: Isa, const NV: usize, const HALF: bool>(isa: I, t: &mut Rows<'_>) {
     let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
     let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
+    // SAFETY: as promised.
+    let row_of = |at: usize| t.panel.wrapping_add(usize::from(unsafe { *t.steps.add(at) }) * columns);
     let mut kept = t.accumulators;
+    let mut soon = [row_of(t.starts[0]), row_of(t.starts[0] + 1)];
     for ends in t.starts.windows(2) {
         // SAFETY: as promised.
         unsafe {
             let mut acc = if t.first { zero } else { load_whole::<I, NV, HALF>(isa, kept) };
             for at in ends[0]..ends[1] {
-                let b = load_whole::<I, NV, HALF>(isa, t.panel.add(usize::from(*t.steps.add(at)) * columns));
+                let [row, next] = soon;
+                soon = [next, row_of(at + 2)];
                 let a = *t.values.add(at);
+                let b = load_whole::<I, NV, HALF>(isa, row);
                 let full = isa.splat(a);
                 for j in 0..NV {
                     acc.full[j] = isa.fma(full, b.full[j], acc.full[j]);
