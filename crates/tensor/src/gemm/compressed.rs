@@ -16,16 +16,21 @@
 //!
 //! 1. *One row.* Where half of A is zeros a row needs half of the steps, two rows need three quarters, and six nearly all: a tile that shares the rows of
 //!    B among rows of A has little to leave out (table in `needed.rs`). One row takes a load for each multiply-add, which is what a core with two loads and
-//!    two multiply-adds a cycle can do: a step of 13 vectors takes 7.5 cycles of Zen 3, where 6.5 are the multiply-adds.
+//!    two multiply-adds a cycle can do: a step of 13 vectors takes 7.3 cycles of Zen 3, where 6.5 are the multiply-adds.
 //! 2. *A panel in L1.* That holds only while B is there: from L2 the same step takes 13.5 cycles. 64 steps of 104 columns are 26 KB; and so k is in many
 //!    blocks, and a row of C goes in and out of the registers for each.
 //! 3. *Elements one after the other.* Read in place, the parts of A's rows that a block needs lie a row apart, which in a matrix of 1024 columns is the same
 //!    place of the caches for all of them: 512×1024×1024 in 9.5 ms instead of 10.5, and 14.1 with every step done.
 //! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it took as long as with every step done.
 //! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`).
+//! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it was found when it was needed, those waited,
+//!    and the loads behind them too: 9 cycles a step. Two steps ahead, it took workload D to 0.9 of its time, and A, B and C to 0.95.
 //!
-//! It took workload D to 0.73 of its time, and A and B to 0.94 (Zen 3; more in `docs/gemm.md`). It pays where the share of elements that are not 0 is below 0.7 − 13/n
-//! (a transposed A: 19/n): to compress one, zero or not, takes as long as a product of one with thirteen columns.
+//! All of it took workload D to 0.66 of its time, and A and B to 0.9 (Zen 3; more in `docs/gemm.md`). It pays where the share of elements that are not 0 is below
+//! 0.79 − 17/n (a transposed A: 27/n): to compress one, zero or not, takes as long as a product of one with seventeen columns.
+//!
+//! Tried and dropped: A's elements read in place in layers of 100 units, whose rows are near, by lists of steps alone: 0.97 of the time forward, for a second
+//! kind of kernel; the next block of B asked for by each row, a few lines at a time: within the noise.
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not allow it, all elements of A are listed.
 
@@ -110,13 +115,14 @@ pub(super) type RowsKernel = unsafe fn(&mut Rows<'_>);
 ///
 /// # Safety
 /// With `cols = 16·NV`, or with `HALF` 8 more:
-/// - `values` and `steps` are readable from the first of `starts` to the last, and `panel` for `cols` floats at `p·cols` for each p among those steps;
+/// - `values` and `steps` are readable from the first of `starts` to the last, `steps` for two more, and `panel` for `cols` floats at `p·cols` for each p among those steps;
 /// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
 /// - `last` is a tile of one row as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the other.
 #[inline(always)]
 pub(super) unsafe fn rows<I: Isa, const NV: usize, const HALF: bool>(isa: I, t: &mut Rows<'_>) {
     let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
     let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
+    // Of the step that has that number; two more than there are, of the room behind them, are found and not read.
     // SAFETY: as promised.
     let row_of = |at: usize| t.panel.wrapping_add(usize::from(unsafe { *t.steps.add(at) }) * columns);
     let mut kept = t.accumulators;

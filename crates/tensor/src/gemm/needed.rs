@@ -382,8 +382,8 @@ const SAMPLE: usize = 12;
 const SAMPLED_STEPS: usize = 1024;
 
 /// To compress an element of A, zero or not, takes as long as a product of one with so many columns: of a row-major A, and of a transposed one.
-const COMPRESSED_FOR: f64 = 13.0;
-const TURNED_FOR: f64 = 19.0;
+const COMPRESSED_FOR: f64 = 17.0;
+const TURNED_FOR: f64 = 27.0;
 
 /// Share of the steps up to which leaving out the others pays: a step of a list takes 1.6 times as long as one of all steps.
 /// (Of floats: [`Row::floats_pay`](table::Row::floats_pay).)

@@ -156,7 +156,7 @@ static AVX2: Row = Row {
         avx2_rows::<6, false>,
         avx2_rows::<6, true>,
     ],
-    floats_pay: 0.7,
+    floats_pay: 0.79,
 };
 
 /// # Safety
