@@ -123,7 +123,7 @@ pub(super) type RowsKernel = unsafe fn(&mut Rows<'_>);
 pub(super) unsafe fn rows<I: Isa, const NV: usize, const HALF: bool>(isa: I, t: &mut Rows<'_>) {
     let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
     let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
-    // Of the step that has that number; two more than there are, of the room behind them, are found and not read.
+    // The row of the panel that an element wants. Behind the last element two more rows are found, from the room there, and not read.
     // SAFETY: as promised.
     let row_of = |at: usize| t.panel.wrapping_add(usize::from(unsafe { *t.steps.add(at) }) * columns);
     let mut kept = t.accumulators;
@@ -228,7 +228,7 @@ pub(super) fn band(
                         first: number == 0,
                         last,
                     };
-                    // SAFETY: the elements are those of these rows and steps; the panel has a row for each step; there are accumulators for all
+                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them; the panel has a row for each step; there are accumulators for all
                     // rows of the group; C, a buffer or the caller's, has these rows and columns, and so has what the epilogue reads. The kernel is
                     // that of an ISA whose token the caller holds.
                     unsafe { kernel(&mut rows) }
