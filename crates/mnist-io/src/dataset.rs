@@ -106,6 +106,13 @@ impl Dataset {
         &self.labels[self.first..self.first + self.count]
     }
 
+    /// Whether `other` is the same images in the same memory: a clone.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pixels, &other.pixels)
+            && Arc::ptr_eq(&self.labels, &other.labels)
+            && [self.first, self.count] == [other.first, other.count]
+    }
+
     /// Images `range` as a data set of their own, which shares the bytes.
     ///
     /// # Panics

@@ -123,6 +123,17 @@ fn slices_and_splits_share_the_bytes_and_a_reordering_copies_the_right_ones() {
 }
 
 #[test]
+fn a_clone_is_the_same_images_in_the_same_memory_and_nothing_else_is() {
+    let set = digits(40);
+    assert!(set.is_clone_of(&set.clone()) && set.slice(0..40).is_clone_of(&set));
+    assert!(set.slice(3..9).is_clone_of(&set.slice(2..20).slice(1..7)), "the same slice, taken twice");
+    for other in [set.slice(0..39), set.slice(1..40), digits(40), set.reordered(&[0; 40])] {
+        assert!(!set.is_clone_of(&other) && !other.is_clone_of(&set), "{} images", other.len());
+    }
+    assert!(!set.slice(3..9).is_clone_of(&set.slice(4..10)), "as many, but others");
+}
+
+#[test]
 fn a_slice_does_not_reach_beyond_its_range() {
     let set = digits(10).slice(2..6);
     assert_eq!(panic_of(|| set.image(4).to_vec()), "image 4 of 4");

@@ -7,7 +7,7 @@ use sessions::{can_help, helped};
 use tensor::gemm::{Blocking, consume, consume_bytes, consume_pays, multiply_bytes};
 use tensor::isa::AnyIsa;
 use tensor::team::session;
-use tensor::vec::ByteRows;
+use tensor::vec::{ByteRows, NonzeroBytes};
 use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut};
 use testkit::compare::assert_bits;
 use testkit::gemm as reference;
@@ -45,6 +45,7 @@ struct Batch {
     bytes: Vec<u8>,
     width: usize,
     indices: Vec<usize>,
+    nonzero: Option<NonzeroBytes>,
 }
 
 impl Batch {
@@ -57,8 +58,15 @@ impl Batch {
             let byte = rng.usize_in(0..256) as u8;
             if columns[at % width] || rng.unit() < black { 0 } else { byte }
         };
-        let bytes = (0..all * width).map(byte).collect();
-        Self { bytes, width, indices: (0..rows).map(|_| rng.usize_in(0..all)).collect() }
+        let bytes: Vec<u8> = (0..all * width).map(byte).collect();
+        let nonzero = NonzeroBytes::of(Exec::with_isa(best(), 1), &bytes, width);
+        Self { bytes, width, indices: (0..rows).map(|_| rng.usize_in(0..all)).collect(), nonzero }
+    }
+
+    /// The rows, and the same with what was found of them, unless hardly a byte is 0.
+    fn ways(&self) -> impl Iterator<Item = (&'static str, ByteRows<'_>)> {
+        let found = self.nonzero.iter().map(|nonzero| ("found before", self.x().with_nonzero(nonzero)));
+        std::iter::once(("as they are", self.x())).chain(found)
     }
 
     fn x(&self) -> ByteRows<'_> {
@@ -157,6 +165,27 @@ fn a_row_that_is_not_there_is_refused_by_its_number() {
 }
 
 #[test]
+fn what_was_found_of_other_bytes_is_refused_and_nothing_is_found_where_hardly_a_byte_is_0_or_a_row_is_too_long() {
+    let exec = Exec::with_isa(best(), 1);
+    let bytes = [0_u8; 30];
+    let found = NonzeroBytes::of(exec, &bytes, 10).expect("all are 0");
+    assert_eq!(found.shape(), [3, 10]);
+    for (bytes, width) in [(&bytes[..20], 10), (&bytes[..], 5), (&bytes[..], 15)] {
+        let said = message(|| {
+            let _ = ByteRows::new(bytes, width, &[0]).with_nonzero(&found);
+        });
+        assert!(said.contains("known of these bytes"), "{said}");
+    }
+    let said = message(|| drop(NonzeroBytes::of(exec, &bytes, 7)));
+    assert!(said.contains("30 bytes in rows of 7"), "{said}");
+    assert!(NonzeroBytes::of(exec, &[1; 30], 10).is_none(), "no product would leave out one of them");
+    let long = vec![0_u8; 65536];
+    assert!(NonzeroBytes::of(exec, &long, 65536).is_none() && NonzeroBytes::of(exec, &long, 32768).is_some());
+    let empty = NonzeroBytes::of(exec, &[], 10).expect("no row is too long");
+    assert_eq!(empty.shape(), [0, 10]);
+}
+
+#[test]
 fn a_place_of_another_shape_or_without_rows_is_refused() {
     let bytes = [0_u8; 30];
     let x = ByteRows::new(&bytes, 10, &[2, 0]);
@@ -212,13 +241,18 @@ impl Product {
     /// Computes it into a C full of NaN, between NaN.
     fn check(&self, exec: Exec, b: &Operand, which: usize, want: &[f32], place: &str) {
         let [m, k, n] = self.shape;
-        let mut c = Poisoned::matrix(m, n, n + 5, 33);
-        let view = ViewMut::with_strides(c.as_mut_slice(), [m, n], [n + 5, 1]).expect("fits");
-        multiply_bytes(exec, self.batch.x(), b.view(), view, self.epilogue(which)).expect("the shapes go together");
         let (isa, threads, epilogue) = (exec.isa().name(), exec.threads(), EPILOGUES[which]);
-        c.assert_guards_untouched();
-        let name = format!("{m}x{k}x{n}, B {:?}, epilogue {epilogue}, {threads} threads {place} on {isa}", b.layout);
-        assert_bits(&name, &c.values(), want);
+        for (way, x) in self.batch.ways() {
+            let mut c = Poisoned::matrix(m, n, n + 5, 33);
+            let view = ViewMut::with_strides(c.as_mut_slice(), [m, n], [n + 5, 1]).expect("fits");
+            multiply_bytes(exec, x, b.view(), view, self.epilogue(which)).expect("the shapes go together");
+            c.assert_guards_untouched();
+            let layout = b.layout;
+            let name = format!(
+                "{m}x{k}x{n}, bytes {way}, B {layout:?}, epilogue {epilogue}, {threads} threads {place} on {isa}"
+            );
+            assert_bits(&name, &c.values(), want);
+        }
     }
 }
 
@@ -409,7 +443,11 @@ impl Gradient {
         for b in &self.dy {
             let (isa, threads) = (exec.isa().name(), exec.threads());
             let name = |a: &str| format!("{m}x{k}x{n} of {a}, B {:?}, {threads} threads {place} on {isa}", b.layout);
-            check_handed_over(&name("bytes"), want, |to| consume_bytes(exec, self.batch.x(), b.view(), to, &take));
+            for (way, x) in self.batch.ways() {
+                check_handed_over(&name(&format!("bytes {way}")), want, |to| {
+                    consume_bytes(exec, x, b.view(), to, &take)
+                });
+            }
             check_handed_over(&name("columns"), want, |to| consume(exec, self.x.view().t(), b.view(), to, &take));
             check_handed_over(&name("rows"), want, |to| consume(exec, self.turned.view(), b.view(), to, &take));
         }

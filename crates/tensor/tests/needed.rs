@@ -3,7 +3,7 @@
 
 use tensor::gemm::{Blocking, consume, consume_bytes, multiply_bytes};
 use tensor::isa::AnyIsa;
-use tensor::vec::ByteRows;
+use tensor::vec::{ByteRows, NonzeroBytes};
 use tensor::{Epilogue, Exec, Gemm, Tensor, View};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
@@ -42,18 +42,24 @@ impl Images {
     }
 }
 
-/// X·B with X as bytes, on an ISA.
-fn product(isa: AnyIsa, x: &Images, b: View<'_, f32, 2>) -> Vec<f32> {
+/// X·B with X as bytes, on an ISA; with what was found of X before, if `found`.
+fn product(isa: AnyIsa, x: &Images, found: bool, b: View<'_, f32, 2>) -> Vec<f32> {
     let mut c = Tensor::from_fn([x.indices.len(), b.cols()], |_| f32::NAN);
-    multiply_bytes(Exec::with_isa(isa, 1), x.rows(), b, c.view_mut(), Epilogue::None).expect("the shapes go together");
+    let exec = Exec::with_isa(isa, 1);
+    let nonzero = NonzeroBytes::of(exec, &x.bytes, x.width).filter(|_| found);
+    let rows = nonzero.iter().fold(x.rows(), |rows, nonzero| rows.with_nonzero(nonzero));
+    multiply_bytes(exec, rows, b, c.view_mut(), Epilogue::None).expect("the shapes go together");
     c.as_slice().to_vec()
 }
 
-/// Xᵀ·B with X as bytes, on an ISA.
-fn transposed(isa: AnyIsa, x: &Images, b: View<'_, f32, 2>) -> Vec<f32> {
+/// Xᵀ·B with X as bytes, on an ISA; the same.
+fn transposed(isa: AnyIsa, x: &Images, found: bool, b: View<'_, f32, 2>) -> Vec<f32> {
     let mut c = vec![f32::NAN; x.width * b.cols()];
     let keep = |_: Exec, piece: &[f32], [c]: [&mut [f32]; 1]| c.copy_from_slice(piece);
-    consume_bytes(Exec::with_isa(isa, 1), x.rows(), b, [&mut c], &keep).expect("the shapes go together");
+    let exec = Exec::with_isa(isa, 1);
+    let nonzero = NonzeroBytes::of(exec, &x.bytes, x.width).filter(|_| found);
+    let rows = nonzero.iter().fold(x.rows(), |rows, nonzero| rows.with_nonzero(nonzero));
+    consume_bytes(exec, rows, b, [&mut c], &keep).expect("the shapes go together");
     c
 }
 
@@ -102,14 +108,17 @@ fn check(name: &str, x: &Images, b: &[f32], n: usize) {
     let want = [every_step(floats.view(), forward), every_step(floats.view().t(), backward)];
     for isa in AnyIsa::available() {
         let name = |what: &str| format!("{name}: {what} of {rows}x{width} by {n} columns on {}", isa.name());
-        assert_bits(&name("X·B"), &product(isa, x, forward), &want[0]);
+        for found in [false, true] {
+            let name = |what: &str| name(&format!("{what}, found before {found},"));
+            assert_bits(&name("X·B"), &product(isa, x, found, forward), &want[0]);
+            assert_bits(&name("Xᵀ·B"), &transposed(isa, x, found, backward), &want[1]);
+        }
         assert_bits(&name("X·B of floats"), &of_floats(isa, floats.view(), forward, false, [false; 2]), &want[0]);
         assert_bits(
             &name("X·B of floats in blocks"),
             &of_floats(isa, floats.view(), forward, true, [false, true]),
             &want[0],
         );
-        assert_bits(&name("Xᵀ·B"), &transposed(isa, x, backward), &want[1]);
     }
 }
 
@@ -215,7 +224,10 @@ fn more_steps_than_a_list_holds_are_all_done() {
         let want = every_step(x.floats().view(), View::new(&b, [5000, n]).expect("fits"));
         for isa in AnyIsa::available() {
             let view = View::new(&b, [5000, n]).expect("fits");
-            assert_bits(&format!("{n} columns on {}", isa.name()), &product(isa, &x, view), &want);
+            for found in [false, true] {
+                let name = format!("{n} columns, found before {found}, on {}", isa.name());
+                assert_bits(&name, &product(isa, &x, found, view), &want);
+            }
         }
     }
 }

@@ -7,11 +7,15 @@ use mnist_io::{Dataset, Sampler};
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tensor::Exec;
+use tensor::gemm::asks_for_nonzero;
 use tensor::team::session;
-use tensor::vec::{ByteRows, sum_squares};
+use tensor::vec::{ByteRows, NonzeroBytes, sum_squares};
 
 /// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches.
 const EVALUATION_BATCH: usize = 500;
+
+/// Data sets that a trainer keeps prepared: one to train on, and one to test.
+const EVALUATED: usize = 2;
 
 /// A network, its optimizer and the stream of its batches.
 ///
@@ -24,7 +28,9 @@ const EVALUATION_BATCH: usize = 500;
 pub struct Trainer {
     config: Config,
     exec: Exec,
-    data: Dataset,
+    data: Prepared,
+    /// What was evaluated last.
+    evaluated: Vec<Prepared>,
     network: Network,
     optimizer: Optimizer,
     sampler: Sampler<Xoshiro256PlusPlus>,
@@ -47,7 +53,8 @@ impl Trainer {
         let optimizer = Optimizer::new(config.rule, config.preset.optimizer_form(), config.learning_rate, &lengths);
         let sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
         let (indices, labels) = (vec![0; config.batch], vec![0; config.batch]);
-        Ok(Self { config, exec, data, network, optimizer, sampler, indices, labels, steps: 0 })
+        let (data, evaluated) = (Prepared::new(exec, data), Vec::new());
+        Ok(Self { config, exec, data, evaluated, network, optimizer, sampler, indices, labels, steps: 0 })
     }
 
     /// The settings of the run.
@@ -80,18 +87,18 @@ impl Trainer {
     }
 
     fn step_in_session(&mut self) -> Result<f64, Error> {
-        let epoch = self.steps / self.config.steps_per_epoch(self.data.len());
+        let epoch = self.steps / self.config.steps_per_epoch(self.data.samples.len());
         self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
         let exec = self.exec;
         self.indices.copy_from_slice(self.sampler.next_batch());
         for (label, &index) in self.labels.iter_mut().zip(&self.indices) {
-            *label = self.data.labels()[index];
+            *label = self.data.samples.labels()[index];
         }
         let penalty = self.penalty();
         self.optimizer.begin_step();
         let (step, state) = self.optimizer.step(self.config.weight_decay);
         let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
-        let x = batch(&self.data, &self.indices);
+        let x = self.data.batch(&self.indices);
         let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
         self.steps += 1;
         Ok(f64::from(loss) + penalty)
@@ -103,7 +110,7 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit the network.
     pub fn loss_after(&mut self) -> Result<f64, Error> {
-        self.network.forward_batch(self.exec, Pass::Inference, batch(&self.data, &self.indices))?;
+        self.network.forward_batch(self.exec, Pass::Inference, self.data.batch(&self.indices))?;
         let loss = self.network.loss(self.exec, &self.labels)?;
         Ok(f64::from(loss) + self.penalty())
     }
@@ -128,7 +135,16 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit the network.
     pub fn accuracy(&mut self, data: &Dataset) -> Result<f64, Error> {
-        accuracy(self.exec, &mut self.network, data)
+        let Self { exec, data: own, evaluated, network, .. } = self;
+        if own.samples.is_clone_of(data) {
+            return own.accuracy(*exec, network);
+        }
+        let at = evaluated.iter().position(|prepared| prepared.samples.is_clone_of(data)).unwrap_or_else(|| {
+            evaluated.truncate(EVALUATED - 1);
+            evaluated.insert(0, Prepared::new(*exec, data.clone()));
+            0
+        });
+        evaluated[at].accuracy(*exec, network)
     }
 }
 
@@ -146,9 +162,50 @@ impl UpdateRule for Decayed {
     }
 }
 
-/// Some samples of a data set.
-fn batch<'a>(data: &'a Dataset, indices: &'a [usize]) -> Batch<'a> {
-    Batch::Bytes(ByteRows::new(data.pixels(), data.width(), indices))
+/// Samples that are read again and again, and what need be found of them only once.
+struct Prepared {
+    samples: Dataset,
+    /// Their pixels that are not 0, if products ask for them.
+    nonzero: Option<NonzeroBytes>,
+    /// Samples of one class side by side: the same pixels and units are 0 in them, and those a matrix product leaves out (`gemm/needed.rs`).
+    by_class: Vec<usize>,
+}
+
+impl Prepared {
+    fn new(exec: Exec, samples: Dataset) -> Self {
+        let asked_for = asks_for_nonzero(exec);
+        let nonzero = if asked_for { NonzeroBytes::of(exec, samples.pixels(), samples.width()) } else { None };
+        let mut by_class: Vec<usize> = (0..samples.len()).collect();
+        by_class.sort_by_key(|&index| samples.labels()[index]);
+        Self { samples, nonzero, by_class }
+    }
+
+    /// Some of the samples.
+    fn batch<'a>(&'a self, indices: &'a [usize]) -> Batch<'a> {
+        let rows = ByteRows::new(self.samples.pixels(), self.samples.width(), indices);
+        Batch::Bytes(self.nonzero.iter().fold(rows, |rows, nonzero| rows.with_nonzero(nonzero)))
+    }
+
+    fn accuracy(&self, exec: Exec, network: &mut Network) -> Result<f64, Error> {
+        if self.samples.is_empty() {
+            return Err(Error::Config {
+                what: "the accuracy on no samples".to_owned(),
+                cure: "give at least one".to_owned(),
+            });
+        }
+        let right = session(exec, || self.count_right(exec, network))?;
+        Ok(right as f64 / self.samples.len() as f64)
+    }
+
+    fn count_right(&self, exec: Exec, network: &mut Network) -> Result<usize, Error> {
+        let mut right = 0_usize;
+        for indices in self.by_class.chunks(network.batch()) {
+            let logits = network.forward_batch(exec, Pass::Inference, self.batch(indices))?;
+            let labels = indices.iter().map(|&index| usize::from(self.samples.labels()[index]));
+            right += logits.row_iter().zip(labels).filter(|(logits, label)| argmax(logits) == *label).count();
+        }
+        Ok(right)
+    }
 }
 
 /// The share of `data` that a network gets right, in inference mode. A row of NaN counts as class 0.
@@ -156,25 +213,5 @@ fn batch<'a>(data: &'a Dataset, indices: &'a [usize]) -> Batch<'a> {
 /// # Errors
 /// If the data do not fit the network, or there are none.
 pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64, Error> {
-    if data.is_empty() {
-        return Err(Error::Config {
-            what: "the accuracy on no samples".to_owned(),
-            cure: "give at least one".to_owned(),
-        });
-    }
-    let right = session(exec, || count_right(exec, network, data))?;
-    Ok(right as f64 / data.len() as f64)
-}
-
-fn count_right(exec: Exec, network: &mut Network, data: &Dataset) -> Result<usize, Error> {
-    // Samples of one class side by side: the same pixels and units are 0 in them, and those a matrix product leaves out (`gemm/needed.rs`).
-    let mut order: Vec<usize> = (0..data.len()).collect();
-    order.sort_by_key(|&index| data.labels()[index]);
-    let mut right = 0_usize;
-    for indices in order.chunks(network.batch()) {
-        let logits = network.forward_batch(exec, Pass::Inference, batch(data, indices))?;
-        let labels = indices.iter().map(|&index| usize::from(data.labels()[index]));
-        right += logits.row_iter().zip(labels).filter(|(logits, label)| argmax(logits) == *label).count();
-    }
-    Ok(right)
+    Prepared::new(exec, data.clone()).accuracy(exec, network)
 }

@@ -316,6 +316,7 @@ fn accuracy_is_a_plain_count_also_where_the_last_batch_is_short() {
         let want = right[..count].iter().filter(|right| **right).count() as f64 / count as f64;
         let some = data.slice(0..count);
         assert_eq!(trainer.accuracy(&some).unwrap(), want, "{count} samples");
+        assert_eq!(trainer.accuracy(&data.slice(0..count)).unwrap(), want, "{count} samples, again");
         // A network of another batch size, of the same weights.
         let mut network = Network::new(exec, trainer.network().architecture().clone(), 0, 7);
         let mut values = parts.iter();
@@ -324,6 +325,12 @@ fn accuracy_is_a_plain_count_also_where_the_last_batch_is_short() {
         seen.push(want);
     }
     assert!(seen[9] > 0.2 && seen[9] < 1.0, "an accuracy of {} says little", seen[9]);
+    // What is kept of the data sets evaluated last is not another's.
+    for turn in 0..12 {
+        let count = [1, 500, 613, 2][turn % 4 / (1 + turn % 2)];
+        let want = right[..count].iter().filter(|right| **right).count() as f64 / count as f64;
+        assert_eq!(trainer.accuracy(&data.slice(0..count)).unwrap(), want, "{count} samples, in turn {turn}");
+    }
 }
 
 #[test]

@@ -406,6 +406,11 @@ pub(super) fn may_leave_out_elements(exec: Exec, source: Source<'_>, n: usize) -
     !row.elements.is_empty() && adjacent && m >= ROWS && k >= ROWS && n.div_ceil(HALF_LANES) >= FEWEST_HALVES
 }
 
+/// Whether products of an ISA leave out elements where those are known of rows of bytes ([`ByteRows::with_nonzero`]); others do not ask.
+pub fn asks_for_nonzero(exec: Exec) -> bool {
+    !table::row(exec.isa()).elements.is_empty()
+}
+
 /// What a product had best leave out, as far as some rows of A tell.
 pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
     let ([m, k], row) = (source.shape(), table::row(exec.isa()));

@@ -6,7 +6,7 @@
 //!
 //! The rows lie anywhere in 47 MB of bytes. Gathered into a matrix of floats first, a batch of 128 images is 400 KB: written once, read by the
 //! first layer's forward product and again by its gradient, and a fifth of L2 meanwhile. Instead the matrix product reads the bytes that are
-//! not 0 (`gemm/needed.rs`, with AVX2 `gemm/compress.rs`). Where most of them are not, it converts a piece of X, the up to 36 rows or 208 columns that its
+//! not 0 (`gemm/needed.rs`, with AVX2 `gemm/compress.rs`), or what is known of them ([`NonzeroBytes`]). Where most of them are not, it converts a piece of X, the up to 36 rows or 208 columns that its
 //! next tiles need (`ByteRows::block`): 106 to 113 KB of floats, which lie in L2. Of converting:
 //!
 //! 1. *Bytes are asked for ahead.* The forward product's tiles ask for the next piece's, which come while the tiles
@@ -20,6 +20,7 @@
 use crate::array::{Tensor, ViewMut};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
+use crate::vec::NonzeroBytes;
 use std::ops::Range;
 
 /// Rows asked for ahead, while rows are converted one after the other.
@@ -33,6 +34,7 @@ pub struct ByteRows<'a> {
     bytes: &'a [u8],
     width: usize,
     indices: &'a [usize],
+    nonzero: Option<&'a NonzeroBytes>,
 }
 
 impl<'a> ByteRows<'a> {
@@ -45,7 +47,18 @@ impl<'a> ByteRows<'a> {
         if let Some(index) = indices.iter().find(|&&index| index >= count) {
             panic!("row {index} of {count}");
         }
-        Self { bytes, width, indices }
+        Self { bytes, width, indices, nonzero: None }
+    }
+
+    /// The same rows, with what is known of all of `bytes`: a product need not look for those that are not 0.
+    ///
+    /// # Panics
+    /// If it is known of a matrix of another shape. (Of other bytes of that shape, the products are wrong.)
+    #[must_use]
+    pub fn with_nonzero(self, nonzero: &'a NonzeroBytes) -> Self {
+        let rows = self.bytes.len().checked_div(self.width).unwrap_or(nonzero.shape()[0]);
+        assert_eq!(nonzero.shape(), [rows, self.width], "what is known is known of these bytes");
+        Self { nonzero: Some(nonzero), ..self }
     }
 
     /// B and I.
@@ -66,6 +79,11 @@ impl<'a> ByteRows<'a> {
     #[inline(always)]
     pub(crate) fn from(&self, r: usize, j: usize) -> &'a [u8] {
         &self.bytes[self.indices[r] * self.width + j..]
+    }
+
+    /// What is known of all of the bytes, and which row of them is row r.
+    pub(crate) fn nonzero(&self) -> Option<(&'a NonzeroBytes, &'a [usize])> {
+        self.nonzero.map(|nonzero| (nonzero, self.indices))
     }
 
     /// The bytes, the width, and which row of them is row r.

@@ -1,0 +1,196 @@
+//! The bytes of a matrix that are not 0, found once: for images that are multiplied again and again.
+//!
+//! ```text
+//! plain:  for each row r:  for each column j where bytes[r, j] ≠ 0:  append bytes[r, j] to the bytes, j to the columns
+//!
+//!     columns      0 ‥ 15          16 ‥ 31         32 ‥ 47
+//!     a row      · · 3 · 9 · ‥   · · · · · ‥     7 1 · · ‥
+//!
+//!     its record   0 2 2 4               how many are before column 0, 16, 32, and in all
+//!                  2:3 4:9 32:7 33:1     each one's column and itself (of the column the low byte: a reader knows which 256 it is in)
+//! ```
+//!
+//! A product that leaves out zeros by element (`gemm/compressed.rs`) needs these lists of each batch, block of k by block of k. To find them takes longer than it
+//! takes to copy them: 64 bytes are compared, and eight times a row of a table is looked up and eight bytes are shuffled, for the twelve that are not 0. An image
+//! of MNIST is evaluated some hundred times in the chapter's experiments.
+//!
+//! Two bytes each, and two for sixteen columns: 400 for an image of 784, one after the other.
+
+use crate::exec::Exec;
+use crate::isa::{Isa, Op, POSITIONS};
+use std::marker::PhantomData;
+
+/// Bytes that are looked at together: bits of a word.
+pub(crate) const CHUNK: usize = 64;
+/// Columns from mark to mark.
+pub(crate) const MARK: usize = 16;
+/// A number in each of eight bytes.
+pub(crate) const EACH: u64 = 0x0101_0101_0101_0101;
+/// Words of a cache line.
+const LINE: usize = 32;
+/// Pairs that may be read behind the last of a row: copies are of thirty-two.
+const ROOM: usize = 32;
+
+/// The bytes of a row-major matrix that are not 0, row after row, and where they are.
+#[derive(Clone, Debug)]
+pub struct NonzeroBytes {
+    shape: [usize; 2],
+    /// A record a row: how many are before each sixteenth column, and in all; then the low byte of each one's column, and above it the byte.
+    records: Vec<u16>,
+    /// Where each begins, and the end.
+    starts: Vec<usize>,
+}
+
+impl NonzeroBytes {
+    /// Finds those of `bytes`, in rows of `width`; `None` where no product would ask for them, since more than three quarters are not 0, and where a row has
+    /// more than 65535. Cost: some 0.3 µs a row of 784; memory of two bytes for each, and of width / 8 + 10 a row.
+    ///
+    /// # Panics
+    /// If the bytes are no whole rows.
+    pub fn of(exec: Exec, bytes: &[u8], width: usize) -> Option<Self> {
+        assert!(bytes.is_empty() || bytes.len().is_multiple_of(width), "{} bytes in rows of {width}", bytes.len());
+        u16::try_from(width).ok()?;
+        let rows = bytes.len().checked_div(width).unwrap_or(0);
+        let mut found = Self { shape: [rows, width], records: Vec::new(), starts: Vec::with_capacity(rows + 1) };
+        exec.run(Find { bytes, found: &mut found });
+        let count = found.records.len() - rows * found.marks();
+        if count > bytes.len() / 4 * 3 {
+            return None;
+        }
+        found.records.resize(found.records.len() + ROOM, 0);
+        found.records.shrink_to_fit();
+        Some(found)
+    }
+
+    /// Rows and columns of the matrix.
+    pub fn shape(&self) -> [usize; 2] {
+        self.shape
+    }
+
+    /// Marks of a row.
+    fn marks(&self) -> usize {
+        self.shape[1].div_ceil(MARK) + 1
+    }
+
+    /// Notes where the records of some rows are.
+    ///
+    /// # Panics
+    /// If a row is not there, or there are fewer places.
+    #[inline(always)]
+    pub(crate) fn find<'a>(&'a self, rows: &[usize], to: &mut [Record<'a>]) {
+        let to = &mut to[..rows.len()];
+        for (&r, record) in rows.iter().zip(to) {
+            let words = &self.records[self.starts[r]..self.starts[r + 1]];
+            *record = Record { words: words.as_ptr(), count: words.len(), marks: self.marks(), of: PhantomData };
+        }
+    }
+}
+
+/// A row's record.
+#[derive(Clone, Copy)]
+pub(crate) struct Record<'a> {
+    words: *const u16,
+    count: usize,
+    marks: usize,
+    of: PhantomData<&'a NonzeroBytes>,
+}
+
+impl Record<'_> {
+    /// Of no row: no columns.
+    pub const NONE: Self = Self { words: std::ptr::null(), count: 0, marks: 0, of: PhantomData };
+
+    /// Asks for it.
+    #[inline(always)]
+    pub fn prefetch<I: Isa>(self, isa: I) {
+        for at in (0..self.count).step_by(LINE) {
+            isa.prefetch(self.words.wrapping_add(at).cast());
+        }
+    }
+
+    /// From column 16·from up to column 16·to, or the end of the row: where the pairs begin, and how many they are. Thirty-two more may be read.
+    ///
+    /// # Safety
+    /// The row has columns, and so many.
+    #[inline(always)]
+    pub unsafe fn pairs(self, from: usize, to: usize) -> (*const u16, usize) {
+        debug_assert!(from <= to && to < self.marks, "marks {from} to {to} of {}", self.marks);
+        // SAFETY: as promised, both are marks; the pairs follow them.
+        unsafe {
+            let [start, end] = [from, to].map(|mark| usize::from(*self.words.add(mark)));
+            (self.words.add(self.marks + start), end - start)
+        }
+    }
+}
+
+struct Find<'a> {
+    bytes: &'a [u8],
+    found: &'a mut NonzeroBytes,
+}
+
+impl Op for Find<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { bytes, found } = self;
+        let width = found.shape[1];
+        let marks = width.div_ceil(MARK);
+        // What sixty-four bytes become, and eight more.
+        let mut picked = [[0; CHUNK + 8]; 2];
+        for row in bytes.chunks_exact(width.max(1)) {
+            let start = found.records.len();
+            found.starts.push(start);
+            found.records.resize(start + marks + 1, 0);
+            let mut before = 0;
+            for from in (0..width).step_by(CHUNK) {
+                let mut chunk = [0; CHUNK];
+                let columns = &row[from..width.min(from + CHUNK)];
+                chunk[..columns.len()].copy_from_slice(columns);
+                let bits = isa.nonzero_bytes(&chunk);
+                for (mark, to) in
+                    found.records[start + from / MARK..start + marks].iter_mut().take(CHUNK / MARK).enumerate()
+                {
+                    *to = (before + (bits & ((1 << (MARK * mark)) - 1)).count_ones()) as u16;
+                }
+                before += bits.count_ones();
+                let [bytes, columns] = &mut picked;
+                let first = (from % 256) as u64 * EACH;
+                // SAFETY: there is room for sixty-four, and eight more.
+                let count =
+                    unsafe { pick_nonzero(isa, &chunk, bits, first, [bytes.as_mut_ptr(), columns.as_mut_ptr()]) };
+                let pairs = bytes[..count].iter().zip(&columns[..count]);
+                found.records.extend(pairs.map(|(&byte, &column)| u16::from_le_bytes([column, byte])));
+            }
+            found.records[start + marks] = before as u16;
+        }
+        found.starts.push(found.records.len());
+    }
+}
+
+/// Writes those of sixty-four bytes that have a bit, and where each is: the place of the first is in each byte of `first`. Returns how many.
+///
+/// # Safety
+/// There is room at both for as many as have bits, and eight more.
+#[inline(always)]
+pub(crate) unsafe fn pick_nonzero<I: Isa>(
+    isa: I,
+    bytes: &[u8; CHUNK],
+    mut bits: u64,
+    mut first: u64,
+    [to, places]: [*mut u8; 2],
+) -> usize {
+    let mut at = 0;
+    for &eight in bytes.as_chunks::<8>().0 {
+        let byte = (bits & 0xff) as usize;
+        let positions = u64::from_le_bytes(POSITIONS[byte]);
+        // SAFETY: as promised.
+        unsafe {
+            to.add(at).cast::<[u8; 8]>().write(isa.pick_bytes(eight, POSITIONS[byte]));
+            places.add(at).cast::<[u8; 8]>().write((positions + first).to_le_bytes());
+        }
+        at += byte.count_ones() as usize;
+        bits >>= 8;
+        first = first.wrapping_add(EACH * 8);
+    }
+    at
+}
