@@ -363,7 +363,7 @@ fn a_thread_is_started_only_where_it_pays() {
     );
     assert_eq!(
         split(Workers::Asleep, [1024, 512, 1024], gradient),
-        Split::OwnRows { threads: 2 },
+        Split::OwnRows { threads: 2, chunks: 2 },
         "by columns each thread would pack all rows of A"
     );
 }

@@ -77,9 +77,12 @@ fn split(exec: Exec, plan: &Plan, operands: &Operands<'_>, consumer: Option<Cons
     match plan.split {
         Split::Serial => band(exec, plan, operands, [0..m, 0..n], 1, 1, consumer),
         Split::Rows { threads, chunks } => band(exec, plan, operands, [0..m, 0..n], threads, chunks, consumer),
-        Split::OwnRows { threads } => parallel(threads, threads, &|at| {
-            band(exec, plan, operands, [share(m, 1, at, threads), 0..n], 1, 1, consumer);
-        }),
+        Split::OwnRows { threads, chunks } => {
+            let unit = if chunks > threads { LANES } else { 1 };
+            parallel(threads, chunks, &|at| {
+                band(exec, plan, operands, [share(m, unit, at, chunks), 0..n], 1, 1, consumer);
+            });
+        }
         Split::Columns { threads, chunks } => parallel(threads, chunks, &|at| {
             band(exec, plan, operands, [0..m, chunk(n, LANES, at, threads, chunks)], 1, 1, consumer);
         }),

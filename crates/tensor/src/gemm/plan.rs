@@ -115,8 +115,10 @@ pub enum Split {
     /// The threads take chunks of rows, and each packs all of B for itself: for a small B, where waiting for each other costs more and the rows
     /// of a batch stay with their threads; and where rows of A are packed, which costs more than packing B, and by columns each would pack all.
     OwnRows {
-        /// At most so many threads, and chunks.
+        /// At most so many threads.
         threads: usize,
+        /// Into so many chunks the rows are cut; B is packed for each.
+        chunks: usize,
     },
     /// The threads take chunks of columns; whoever takes a chunk packs its part of B.
     Columns {
@@ -299,14 +301,13 @@ impl Plan {
         let split = if threads == 1 {
             Split::Serial
         } else if (pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone) || wide {
-            Split::OwnRows { threads }
+            Split::OwnRows { threads, chunks: threads }
         } else if (pack && halves >= if skips { 32 } else { 4 } * threads)
             || (2 * bands < halves && bands < 2 * threads)
         {
             Split::Columns { threads, chunks }
         } else if workers == Workers::Helping {
-            // A helper may be busy with something else, and come late: a tall product has more chunks to take.
-            Split::Rows { threads, chunks: threads * (m / (threads * CHUNK_ROWS)).clamp(1, 4) }
+            Split::Rows { threads, chunks: helped_chunks(m, threads) }
         } else {
             Split::Rows { threads, chunks }
         };
@@ -318,7 +319,7 @@ impl Plan {
         };
         let mut either = None;
         if may_leave_out_elements {
-            let of_elements = Self::of_elements(row, shape, threads, blocking);
+            let of_elements = Self::of_elements(row, shape, workers, threads, blocking);
             let b = if pack { kc * nc.min(n).next_multiple_of(LANES) } else { 0 };
             let a = if packs_a { kc * MOST_TILES * row.heights(Tiles::Full, 1).len() } else { 0 };
             either = Some(Room { packed: [b, a], block: of_elements.kc });
@@ -344,15 +345,16 @@ impl Plan {
     }
 
     /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
-    fn of_elements(row: &table::Row, shape: [usize; 3], threads: usize, blocking: &Blocking) -> Self {
-        let [_, k, n] = shape;
+    fn of_elements(row: &table::Row, shape: [usize; 3], workers: Workers, threads: usize, blocking: &Blocking) -> Self {
+        let [m, k, n] = shape;
         let halves = n.div_ceil(HALF_LANES);
         let width = halves.div_ceil(halves.div_ceil(MOST_HALVES)) * HALF_LANES;
         let most = (blocking.near_elements / (width * size_of::<f32>())).min(blocking.kc).clamp(1, MOST_STEPS);
         let split = match threads {
             1 => Split::Serial,
             _ if halves >= threads * MOST_HALVES => Split::Columns { threads, chunks: threads },
-            _ => Split::OwnRows { threads },
+            _ if workers == Workers::Helping => Split::OwnRows { threads, chunks: helped_chunks(m, threads) },
+            _ => Split::OwnRows { threads, chunks: threads },
         };
         Self {
             isa: row.name,
@@ -382,6 +384,11 @@ const PANELS: usize = 4;
 
 /// Fewest rows of a chunk of a session's product, if it has more chunks than threads.
 const CHUNK_ROWS: usize = 96;
+
+/// The chunks of a session's product of so many rows. A helper may be busy with something else, and come late: a tall product has more chunks to take.
+fn helped_chunks(m: usize, threads: usize) -> usize {
+    threads * (m / (threads * CHUNK_ROWS)).clamp(1, 4)
+}
 
 /// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against two.
 const HELPED: usize = 5;
@@ -428,7 +435,9 @@ impl fmt::Display for Plan {
         match self.split {
             Split::Serial => write!(f, ", one thread"),
             Split::Rows { threads, chunks } => write!(f, ", {threads} threads by rows, {chunks} chunks"),
-            Split::OwnRows { threads } => write!(f, ", {threads} threads by rows, each with a packed B of its own"),
+            Split::OwnRows { threads, chunks } => {
+                write!(f, ", {threads} threads by rows, {chunks} chunks, each with a packed B of its own")
+            }
             Split::Columns { threads, chunks } => write!(f, ", {threads} threads by columns, {chunks} chunks"),
         }
     }

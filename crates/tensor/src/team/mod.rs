@@ -373,13 +373,8 @@ fn help(team: &Team) {
             continue;
         }
         seen = published;
-        for offer in &team.offers {
-            if !offer.load(Ordering::Relaxed).is_null() {
-                let offer = offer.swap(std::ptr::null_mut(), Ordering::Acquire);
-                // SAFETY: whoever takes a pointer out of an offer's place does it, once; the main thread keeps it until it is done.
-                unsafe { Offer::accept(offer) }
-            }
-        }
+        // What is offered goes before a share of the job, which the main thread does if nobody else does.
+        while team.accept_one() {}
         let _looking = Looking::new(team);
         // SAFETY: the main thread takes the pointer away and then waits until nobody is looking before the job's end; it is not null, and this thread
         // was looking before it read it, so the job lives. (Both orders are sequentially consistent: either this thread sees
@@ -423,6 +418,19 @@ impl Drop for Published<'_> {
 }
 
 impl Team {
+    /// Does the work of an offer, if there is one that nobody else does.
+    fn accept_one(&self) -> bool {
+        self.offers.iter().any(|place| {
+            if place.load(Ordering::Relaxed).is_null() {
+                return false;
+            }
+            let offer = place.swap(std::ptr::null_mut(), Ordering::Acquire);
+            // SAFETY: whoever takes a pointer out of an offer's place does it, once; the main thread keeps it until it is done.
+            unsafe { Offer::accept(offer) }
+            !offer.is_null()
+        })
+    }
+
     /// Shares a job with the helpers, and returns when it is done.
     fn share(&self, job: &Job<'_>) {
         for thread in 0..job.threads {
