@@ -347,7 +347,7 @@ impl Op for CopyBytes<'_> {
             let stride = block + ROOM;
             let turned = to.turned.as_mut_ptr();
             let mut starts = starts.iter_mut();
-            for sheet in (rows.start / SHEET * SHEET..rows.end).step_by(SHEET) {
+            for sheet in (rows.start / MARK * MARK..rows.end).step_by(SHEET) {
                 let some = sheet.max(rows.start)..rows.end.min(sheet + SHEET);
                 let [from, to] = [some.start / MARK, some.end.div_ceil(MARK)];
                 let mut ends: [u32; SHEET] = std::array::from_fn(|r| (r * stride) as u32);
@@ -360,7 +360,7 @@ impl Op for CopyBytes<'_> {
                         let (pairs, count) = record.pairs(from, to);
                         for at in 0..count {
                             let pair = *pairs.add(at);
-                            let end = &mut ends[usize::from(pair as u8)];
+                            let end = &mut ends[usize::from((pair as u8).wrapping_sub(sheet as u8))];
                             *turned.add(*end as usize) = pair & 0xff00 | step;
                             *end += 1;
                         }

@@ -307,7 +307,7 @@ impl Plan {
         {
             Split::Columns { threads, chunks }
         } else if workers == Workers::Helping {
-            Split::Rows { threads, chunks: helped_chunks(m, threads) }
+            Split::Rows { threads, chunks: helped_chunks(m, CHUNK_ROWS, threads) }
         } else {
             Split::Rows { threads, chunks }
         };
@@ -353,7 +353,9 @@ impl Plan {
         let split = match threads {
             1 => Split::Serial,
             _ if halves >= threads * MOST_HALVES => Split::Columns { threads, chunks: threads },
-            _ if workers == Workers::Helping => Split::OwnRows { threads, chunks: helped_chunks(m, threads) },
+            _ if workers == Workers::Helping => {
+                Split::OwnRows { threads, chunks: helped_chunks(m, OWN_CHUNK_ROWS, threads) }
+            }
             _ => Split::OwnRows { threads, chunks: threads },
         };
         Self {
@@ -384,10 +386,13 @@ const PANELS: usize = 4;
 
 /// Fewest rows of a chunk of a session's product, if it has more chunks than threads.
 const CHUNK_ROWS: usize = 96;
+/// The same where B is packed, and A looked through, for each chunk.
+const OWN_CHUNK_ROWS: usize = 192;
 
-/// The chunks of a session's product of so many rows. A helper may be busy with something else, and come late: a tall product has more chunks to take.
-fn helped_chunks(m: usize, threads: usize) -> usize {
-    threads * (m / (threads * CHUNK_ROWS)).clamp(1, 4)
+/// The chunks of a session's product of `m` rows, each of at least so many. A helper may be busy with something else, and come late: a tall product has more
+/// chunks to take.
+fn helped_chunks(m: usize, rows: usize, threads: usize) -> usize {
+    threads * (m / (threads * rows)).clamp(1, 4)
 }
 
 /// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against two.
