@@ -14,7 +14,7 @@ use tensor::vec::{ByteRows, NonzeroBytes, sum_squares};
 /// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches.
 const EVALUATION_BATCH: usize = 500;
 
-/// Data sets that a trainer keeps prepared: one to train on, and one to test.
+/// Data sets that a trainer keeps prepared beside its own: those evaluated last.
 const EVALUATED: usize = 2;
 
 /// A network, its optimizer and the stream of its batches.
@@ -24,7 +24,8 @@ const EVALUATED: usize = 2;
 /// ```
 ///
 /// The batch stays bytes, which become floats where they are multiplied. A warm step of up to 2048 rows allocates
-/// nothing.
+/// nothing. Where products leave out pixels that are 0 one by one (AVX2), those that are not are found when the trainer is made, and when a data set is first
+/// evaluated: some 20 ms and 25 MB for the 60 000 images of MNIST.
 pub struct Trainer {
     config: Config,
     exec: Exec,

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A product that leaves out zeros by element (`gemm/compressed.rs`) needs these lists of each batch, block of k by block of k. To find them takes longer than it
-//! takes to copy them: 64 bytes are compared, and eight times a row of a table is looked up and eight bytes are shuffled, for the twelve that are not 0. An image
-//! of MNIST is evaluated some hundred times in the chapter's experiments.
+//! takes to copy them: 64 bytes are compared, and eight times a row of a table is looked up and eight bytes are shuffled, for the twelve that are not 0. A test
+//! image of MNIST is evaluated hundreds of times in the chapter's experiments.
 //!
 //! Two bytes each, and two for sixteen columns: 400 for an image of 784, one after the other.
 
