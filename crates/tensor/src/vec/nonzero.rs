@@ -43,7 +43,7 @@ pub struct NonzeroBytes {
 
 impl NonzeroBytes {
     /// Finds those of `bytes`, in rows of `width`; `None` where no product would ask for them, since more than three quarters are not 0, and where a row has
-    /// more than 65535. Cost: some 0.3 µs a row of 784; memory of two bytes for each, and of width / 8 + 10 a row.
+    /// more than 65535. Cost: some 0.5 µs a row of 784; memory of two bytes for each, and of width / 8 + 10 a row.
     ///
     /// # Panics
     /// If the bytes are no whole rows.
