@@ -6,6 +6,7 @@ use layers::{Batch, Network, Pass, Role, Stream, UpdateRule, argmax, stream};
 use mnist_io::{Dataset, Sampler};
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::sync::OnceLock;
 use tensor::Exec;
 use tensor::gemm::asks_for_nonzero;
 use tensor::team::session;
@@ -169,16 +170,27 @@ struct Prepared {
     /// Their pixels that are not 0, if products ask for them.
     nonzero: Option<NonzeroBytes>,
     /// Samples of one class side by side: the same pixels and units are 0 in them, and those a matrix product leaves out (`gemm/needed.rs`).
-    by_class: Vec<usize>,
+    by_class: OnceLock<Vec<usize>>,
 }
 
 impl Prepared {
     fn new(exec: Exec, samples: Dataset) -> Self {
         let asked_for = asks_for_nonzero(exec);
         let nonzero = if asked_for { NonzeroBytes::of(exec, samples.pixels(), samples.width()) } else { None };
-        let mut by_class: Vec<usize> = (0..samples.len()).collect();
-        by_class.sort_by_key(|&index| samples.labels()[index]);
-        Self { samples, nonzero, by_class }
+        Self { nonzero, ..Self::read_once(samples) }
+    }
+
+    /// The same of samples that are read once: to look for what is not 0 would take longer than to use it saves.
+    fn read_once(samples: Dataset) -> Self {
+        Self { samples, nonzero: None, by_class: OnceLock::new() }
+    }
+
+    fn by_class(&self) -> &[usize] {
+        self.by_class.get_or_init(|| {
+            let mut order: Vec<usize> = (0..self.samples.len()).collect();
+            order.sort_by_key(|&index| self.samples.labels()[index]);
+            order
+        })
     }
 
     /// Some of the samples.
@@ -200,7 +212,7 @@ impl Prepared {
 
     fn count_right(&self, exec: Exec, network: &mut Network) -> Result<usize, Error> {
         let mut right = 0_usize;
-        for indices in self.by_class.chunks(network.batch()) {
+        for indices in self.by_class().chunks(network.batch()) {
             let logits = network.forward_batch(exec, Pass::Inference, self.batch(indices))?;
             let labels = indices.iter().map(|&index| usize::from(self.samples.labels()[index]));
             right += logits.row_iter().zip(labels).filter(|(logits, label)| argmax(logits) == *label).count();
@@ -214,5 +226,5 @@ impl Prepared {
 /// # Errors
 /// If the data do not fit the network, or there are none.
 pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64, Error> {
-    Prepared::new(exec, data.clone()).accuracy(exec, network)
+    Prepared::read_once(data.clone()).accuracy(exec, network)
 }

@@ -115,9 +115,7 @@ impl Compressed {
             }
         }
     }
-}
 
-impl Compressed {
     /// Makes floats of the first `count` bytes.
     #[inline(always)]
     fn convert<I: Isa>(&mut self, isa: I, count: usize) {
