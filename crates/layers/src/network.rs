@@ -15,8 +15,10 @@ use crate::init::Init;
 use crate::layer::{Batch, Layer, Parameter, Pass, State, Statistic, UpdateRule, expect_shape};
 use crate::softmax_loss::SoftmaxLoss;
 use crate::{Activation, Stream, stream};
+use tensor::gemm::block_of_nonzero;
 use tensor::profile::part;
 use tensor::team::{beside, is_helped};
+use tensor::vec::{NonzeroBlocks, NonzeroBytes};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// What a fully connected network is made of.
@@ -129,6 +131,16 @@ impl Network {
     /// If there is no such layer, or fewer rows.
     pub fn activation(&self, layer: usize, rows: usize) -> View<'_, f32, 2> {
         self.activations[layer].head(rows)
+    }
+
+    /// What the first layer's product would find of a batch of images each time it comes, to be given with it ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that
+    /// come again as they are. `None` where the product does not ask for it.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn blocks_of(&self, exec: Exec, found: &NonzeroBytes, images: &[usize]) -> Option<NonzeroBlocks> {
+        let columns = self.layers[0].outputs();
+        block_of_nonzero(exec, [found.shape()[1], columns]).map(|block| NonzeroBlocks::of(found, images, block))
     }
 
     /// The logits (B×classes) of a batch (B×inputs).

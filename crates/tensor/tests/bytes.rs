@@ -4,10 +4,10 @@
 mod sessions;
 
 use sessions::{can_help, helped};
-use tensor::gemm::{Blocking, consume, consume_bytes, consume_pays, multiply_bytes};
+use tensor::gemm::{Blocking, block_of_nonzero, consume, consume_bytes, consume_pays, multiply_bytes};
 use tensor::isa::AnyIsa;
 use tensor::team::session;
-use tensor::vec::{ByteRows, NonzeroBytes};
+use tensor::vec::{ByteRows, NonzeroBlocks, NonzeroBytes};
 use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut};
 use testkit::compare::assert_bits;
 use testkit::gemm as reference;
@@ -67,6 +67,12 @@ impl Batch {
     fn ways(&self) -> impl Iterator<Item = (&'static str, ByteRows<'_>)> {
         let found = self.nonzero.iter().map(|nonzero| ("found before", self.x().with_nonzero(nonzero)));
         std::iter::once(("as they are", self.x())).chain(found)
+    }
+
+    /// What was found of them in the blocks of a product with so many columns.
+    fn blocks(&self, n: usize) -> Option<NonzeroBlocks> {
+        let block = block_of_nonzero(Exec::with_isa(best(), 1), [self.width, n]);
+        self.nonzero.as_ref().zip(block).map(|(nonzero, block)| NonzeroBlocks::of(nonzero, &self.indices, block))
     }
 
     fn x(&self) -> ByteRows<'_> {
@@ -183,6 +189,17 @@ fn what_was_found_of_other_bytes_is_refused_and_nothing_is_found_where_hardly_a_
     assert!(NonzeroBytes::of(exec, &long, 65536).is_none() && NonzeroBytes::of(exec, &long, 32768).is_some());
     let empty = NonzeroBytes::of(exec, &[], 10).expect("no row is too long");
     assert_eq!(empty.shape(), [0, 10]);
+    for block in [0, 8, 24, 144] {
+        let said = message(|| drop(NonzeroBlocks::of(&found, &[0], block)));
+        assert!(said.contains(&format!("blocks of {block} columns")), "{said}");
+    }
+    let blocks = NonzeroBlocks::of(&found, &[2, 0], 16);
+    for indices in [&[2][..], &[2, 0, 1]] {
+        let said = message(|| {
+            let _ = ByteRows::new(&bytes, 10, indices).with_blocks(&blocks);
+        });
+        assert!(said.contains("known of these rows"), "{said}");
+    }
 }
 
 #[test]
@@ -203,6 +220,7 @@ fn a_place_of_another_shape_or_without_rows_is_refused() {
 struct Product {
     shape: [usize; 3],
     batch: Batch,
+    blocks: Option<NonzeroBlocks>,
     b: Vec<f32>,
     bias: Vec<f32>,
     gate: Vec<f32>,
@@ -218,7 +236,8 @@ impl Product {
         let batch = Batch::new(rng, [m, k]);
         let (b, bias) = (rng.vec_f32(k * n), rng.vec_f32(n));
         let gate = (0..m * n).map(|_| GATES[rng.usize_in(0..GATES.len())]).collect();
-        Self { shape, batch, b, bias, gate }
+        let blocks = batch.blocks(n);
+        Self { shape, batch, blocks, b, bias, gate }
     }
 
     fn epilogue(&self, which: usize) -> Epilogue<'_> {
@@ -242,7 +261,8 @@ impl Product {
     fn check(&self, exec: Exec, b: &Operand, which: usize, want: &[f32], place: &str) {
         let [m, k, n] = self.shape;
         let (isa, threads, epilogue) = (exec.isa().name(), exec.threads(), EPILOGUES[which]);
-        for (way, x) in self.batch.ways() {
+        let in_blocks = self.blocks.iter().map(|blocks| ("found in blocks", self.batch.x().with_blocks(blocks)));
+        for (way, x) in self.batch.ways().chain(in_blocks) {
             let mut c = Poisoned::matrix(m, n, n + 5, 33);
             let view = ViewMut::with_strides(c.as_mut_slice(), [m, n], [n + 5, 1]).expect("fits");
             multiply_bytes(exec, x, b.view(), view, self.epilogue(which)).expect("the shapes go together");

@@ -1,9 +1,9 @@
 //! Products leave out steps of k at which all rows of a tile are zero, whether A is bytes or floats. No bit may change: not where a left-out
 //! product would not have been 0, not where a chain could have been at −0, and not at the ends of lists.
 
-use tensor::gemm::{Blocking, consume, consume_bytes, multiply_bytes};
+use tensor::gemm::{Blocking, block_of_nonzero, consume, consume_bytes, multiply_bytes};
 use tensor::isa::AnyIsa;
-use tensor::vec::{ByteRows, NonzeroBytes};
+use tensor::vec::{ByteRows, NonzeroBlocks, NonzeroBytes};
 use tensor::{Epilogue, Exec, Gemm, Tensor, View};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
@@ -42,17 +42,39 @@ impl Images {
     }
 }
 
-/// X·B with X as bytes, on an ISA; with what was found of X before, if `found`.
-fn product(isa: AnyIsa, x: &Images, found: bool, b: View<'_, f32, 2>) -> Vec<f32> {
+/// What a product is told of X.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    /// Which bytes are not 0.
+    Bytes,
+    /// The same, in the blocks that the product has.
+    Blocks,
+    /// In other blocks: it must do without.
+    OtherBlocks,
+}
+
+const KNOWN: [Known; 4] = [Known::Nothing, Known::Bytes, Known::Blocks, Known::OtherBlocks];
+
+/// X·B with X as bytes, on an ISA.
+fn product(isa: AnyIsa, x: &Images, known: Known, b: View<'_, f32, 2>) -> Vec<f32> {
     let mut c = Tensor::from_fn([x.indices.len(), b.cols()], |_| f32::NAN);
     let exec = Exec::with_isa(isa, 1);
-    let nonzero = NonzeroBytes::of(exec, &x.bytes, x.width).filter(|_| found);
+    let nonzero = NonzeroBytes::of(exec, &x.bytes, x.width);
+    let block = match known {
+        Known::Blocks => block_of_nonzero(exec, [x.width, b.cols()]),
+        Known::OtherBlocks => block_of_nonzero(exec, [x.width, b.cols()]).map(|block| block % 128 + 16),
+        Known::Nothing | Known::Bytes => None,
+    };
+    let blocks = nonzero.as_ref().zip(block).map(|(nonzero, block)| NonzeroBlocks::of(nonzero, &x.indices, block));
+    let nonzero = nonzero.filter(|_| known == Known::Bytes);
     let rows = nonzero.iter().fold(x.rows(), |rows, nonzero| rows.with_nonzero(nonzero));
+    let rows = blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks));
     multiply_bytes(exec, rows, b, c.view_mut(), Epilogue::None).expect("the shapes go together");
     c.as_slice().to_vec()
 }
 
-/// Xᵀ·B with X as bytes, on an ISA; the same.
+/// Xᵀ·B with X as bytes, on an ISA; with what was found of X before, if `found`.
 fn transposed(isa: AnyIsa, x: &Images, found: bool, b: View<'_, f32, 2>) -> Vec<f32> {
     let mut c = vec![f32::NAN; x.width * b.cols()];
     let keep = |_: Exec, piece: &[f32], [c]: [&mut [f32]; 1]| c.copy_from_slice(piece);
@@ -108,10 +130,13 @@ fn check(name: &str, x: &Images, b: &[f32], n: usize) {
     let want = [every_step(floats.view(), forward), every_step(floats.view().t(), backward)];
     for isa in AnyIsa::available() {
         let name = |what: &str| format!("{name}: {what} of {rows}x{width} by {n} columns on {}", isa.name());
+        for known in KNOWN {
+            let name = name(&format!("X·B, of X is known {known:?},"));
+            assert_bits(&name, &product(isa, x, known, forward), &want[0]);
+        }
         for found in [false, true] {
-            let name = |what: &str| name(&format!("{what}, found before {found},"));
-            assert_bits(&name("X·B"), &product(isa, x, found, forward), &want[0]);
-            assert_bits(&name("Xᵀ·B"), &transposed(isa, x, found, backward), &want[1]);
+            let name = name(&format!("Xᵀ·B, found before {found},"));
+            assert_bits(&name, &transposed(isa, x, found, backward), &want[1]);
         }
         assert_bits(&name("X·B of floats"), &of_floats(isa, floats.view(), forward, false, [false; 2]), &want[0]);
         assert_bits(
@@ -224,9 +249,9 @@ fn more_steps_than_a_list_holds_are_all_done() {
         let want = every_step(x.floats().view(), View::new(&b, [5000, n]).expect("fits"));
         for isa in AnyIsa::available() {
             let view = View::new(&b, [5000, n]).expect("fits");
-            for found in [false, true] {
-                let name = format!("{n} columns, found before {found}, on {}", isa.name());
-                assert_bits(&name, &product(isa, &x, found, view), &want);
+            for known in KNOWN {
+                let name = format!("{n} columns, of X is known {known:?}, on {}", isa.name());
+                assert_bits(&name, &product(isa, &x, known, view), &want);
             }
         }
     }

@@ -10,7 +10,8 @@ use layers::{Batch, Pass, argmax};
 use mnist_io::Dataset;
 use serde_json::{Value, json};
 use tensor::Exec;
-use tensor::vec::{ByteRows, exp};
+use tensor::gemm::asks_for_nonzero;
+use tensor::vec::{ByteRows, NonzeroBytes, exp};
 use train::{Error, Trainer};
 
 /// Sub-networks that are averaged.
@@ -44,16 +45,21 @@ impl Ensemble {
         let (steps, network) = (trainer.steps(), trainer.network());
         let (rows, classes) = (network.batch(), network.architecture().classes);
         let indices: Vec<usize> = (0..test.len()).collect();
+        // Each batch is multiplied for every sub-network: what is not 0 in it is found once.
+        let asked_for = asks_for_nonzero(exec);
+        let found = if asked_for { NonzeroBytes::of(exec, test.pixels(), test.width()) } else { None };
         let mut right = vec![0_usize; SIZES.len()];
         let batches = indices.chunks(rows).zip(test.labels().chunks(rows));
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;
+            let blocks = found.as_ref().and_then(|found| network.blocks_of(exec, found, images));
+            let rows = ByteRows::new(test.pixels(), test.width(), images);
+            let batch = Batch::Bytes(blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks)));
             for (size, right) in SIZES.into_iter().zip(&mut right) {
                 while sampled < size {
                     // A step of its own for each batch and sub-network: no two share their masks.
                     let step = steps + (number * SIZES[SIZES.len() - 1] + sampled) as u64;
-                    let batch = Batch::Bytes(ByteRows::new(test.pixels(), test.width(), images));
                     let logits = network.forward_batch(exec, Pass::Training { step }, batch)?;
                     add_softmax(exec, logits.row_iter(), &mut sums, classes);
                     sampled += 1;

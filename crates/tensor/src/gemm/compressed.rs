@@ -38,7 +38,7 @@
 use super::HALF_LANES;
 use super::allowed::least_of;
 use super::block::tail;
-use super::compress::{Compressed, Listed, blocks, group_rows};
+use super::compress::{Compressed, Listed, blocks, group_rows, known};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
 use super::operands::{Operands, Source};
 use super::pack::{Pack, PackPanel};
@@ -74,9 +74,11 @@ struct Buffers {
 impl Buffers {
     /// Makes room for so many rows and columns of C, in blocks of so many steps.
     fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], block: usize, hands_over: bool) {
-        let rows = rows.min(group_rows(a));
+        let rows = rows.min(group_rows(a, block));
         let width = panels(columns).map(|(_, halves)| HALF_LANES * halves).max().unwrap_or(0);
-        self.compressed.make_room(a, rows, block);
+        if known(a, block).is_none() {
+            self.compressed.make_room(a, rows, block);
+        }
         self.all.make_room(a, rows, block);
         self.panel.make_room(block * width);
         self.accumulators.make_room(rows * width);
@@ -185,10 +187,13 @@ pub(super) fn band(
     let mut buffers = BUFFERS.take();
     buffers.make_room(a, [rows.len(), columns.len()], block, consumer.is_some());
     let Buffers { compressed, all, panel, accumulators, piece } = &mut buffers;
-    let groups = rows.len().div_ceil(group_rows(a));
+    let known = known(a, block);
+    let groups = rows.len().div_ceil(group_rows(a, block));
     for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
         let group = rows.start + group.start..rows.start + group.end;
-        compressed.find(exec, a, group.clone(), block, Listed::Needed);
+        if known.is_none() {
+            compressed.find(exec, a, group.clone(), block, Listed::Needed);
+        }
         let mut has_all = false;
         for (from, halves) in panels(columns.len()) {
             let (from, width) = (columns.start + from, HALF_LANES * halves);
@@ -214,15 +219,21 @@ pub(super) fn band(
                     all.find(exec, a, group.clone(), block, Listed::All);
                     has_all = true;
                 }
-                let elements = if allowed { &*compressed } else { &*all };
                 let kernel = kernels[halves - FEWEST_HALVES];
                 let multiply = |rows: Range<usize>, accumulators: *mut f32, last: Option<Tile<'_>>| {
                     let within = rows.start - group.start;
-                    let starts = &elements.starts[number * group.len() + within..][..=rows.len()];
+                    let (starts, (values, steps)) = match (known, allowed) {
+                        (Some(known), true) => (known.starts(number, rows), known.elements()),
+                        (_, allowed) => {
+                            let elements = if allowed { &*compressed } else { &*all };
+                            let starts = &elements.starts[number * group.len() + within..][..=rows.len()];
+                            (starts, (elements.values.as_ptr(), elements.steps.as_ptr()))
+                        }
+                    };
                     let mut rows = Rows {
                         starts,
-                        values: elements.values.as_ptr(),
-                        steps: elements.steps.as_ptr(),
+                        values,
+                        steps,
                         panel: panel.as_ptr(),
                         accumulators: accumulators.wrapping_add(within * width),
                         first: number == 0,

@@ -46,6 +46,7 @@ use super::allowed::{at_least, before, least_of};
 use super::block::first_row;
 use super::compressed::FEWEST_HALVES;
 use super::operands::Source;
+use super::plan::{Blocking, block_of_elements};
 use super::table;
 use crate::array::View;
 use crate::exec::Exec;
@@ -403,12 +404,24 @@ pub(super) enum LeftOut {
 pub(super) fn may_leave_out_elements(exec: Exec, source: Source<'_>, n: usize) -> bool {
     let ([m, k], row) = (source.shape(), table::row(exec.isa()));
     let adjacent = if let Source::Floats(a) = source { a.strides().contains(&1) } else { true };
-    !row.elements.is_empty() && adjacent && m >= ROWS && k >= ROWS && n.div_ceil(HALF_LANES) >= FEWEST_HALVES
+    m >= ROWS && adjacent && may_leave_out_of_rows(row, [k, n])
+}
+
+/// Whether those of many rows do.
+fn may_leave_out_of_rows(row: &table::Row, [k, n]: [usize; 2]) -> bool {
+    !row.elements.is_empty() && k >= ROWS && n.div_ceil(HALF_LANES) >= FEWEST_HALVES
 }
 
 /// Whether products of an ISA leave out elements where those are known of rows of bytes ([`ByteRows::with_nonzero`]); others do not ask.
 pub fn asks_for_nonzero(exec: Exec) -> bool {
     !table::row(exec.isa()).elements.is_empty()
+}
+
+/// Columns of a block of [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied with matrices of k×n again and again; `None`
+/// where products do not ask for them.
+pub fn block_of_nonzero(exec: Exec, [k, n]: [usize; 2]) -> Option<usize> {
+    let row = table::row(exec.isa());
+    may_leave_out_of_rows(row, [k, n]).then(|| block_of_elements([k, n], &Blocking::of(exec.isa())))
 }
 
 /// What a product had best leave out, as far as some rows of A tell.
@@ -418,6 +431,12 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
         return LeftOut::Nothing;
     }
     if may_leave_out_elements(exec, source, n) {
+        if let Source::Bytes(bytes) = source
+            && bytes.blocks().is_some()
+        {
+            // There is nothing to compress, and less than three quarters of them are not 0.
+            return LeftOut::Elements;
+        }
         let columns = match source {
             Source::Floats(a) if a.strides()[1] == 1 => COMPRESSED_FOR,
             Source::Bytes(_) => COMPRESSED_FOR,

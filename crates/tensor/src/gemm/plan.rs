@@ -348,8 +348,6 @@ impl Plan {
     fn of_elements(row: &table::Row, shape: [usize; 3], workers: Workers, threads: usize, blocking: &Blocking) -> Self {
         let [m, k, n] = shape;
         let halves = n.div_ceil(HALF_LANES);
-        let width = halves.div_ceil(halves.div_ceil(MOST_HALVES)) * HALF_LANES;
-        let most = (blocking.near_elements / (width * size_of::<f32>())).min(blocking.kc).clamp(1, MOST_STEPS);
         let split = match threads {
             1 => Split::Serial,
             _ if halves >= threads * MOST_HALVES => Split::Columns { threads, chunks: threads },
@@ -365,9 +363,8 @@ impl Plan {
             pack: true,
             copies: false,
             packs_a: false,
-            // In whole vectors of A.
-            kc: k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(LANES),
-            nc: width,
+            kc: block_of_elements([k, n], blocking),
+            nc: panel_of_elements(n),
             near: blocking.near_elements,
             panels_first: true,
             turned: 0,
@@ -375,6 +372,19 @@ impl Plan {
             either: None,
         }
     }
+}
+
+/// Columns of a panel of a product that leaves out elements, at most.
+fn panel_of_elements(n: usize) -> usize {
+    let halves = n.div_ceil(HALF_LANES);
+    halves.div_ceil(halves.div_ceil(MOST_HALVES).max(1)) * HALF_LANES
+}
+
+/// Steps of a block of it, in whole vectors of A: as many as let a panel stay in L1.
+pub(super) fn block_of_elements([k, n]: [usize; 2], blocking: &Blocking) -> usize {
+    let row = (panel_of_elements(n) * size_of::<f32>()).max(1);
+    let most = (blocking.near_elements / row).min(blocking.kc).clamp(1, MOST_STEPS);
+    k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(LANES)
 }
 
 /// Rows so many bytes apart are each on another page, and where that is a power of two they also want the same places in L1: read in

@@ -20,7 +20,7 @@
 use crate::array::{Tensor, ViewMut};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
-use crate::vec::NonzeroBytes;
+use crate::vec::{NonzeroBlocks, NonzeroBytes};
 use std::ops::Range;
 
 /// Rows asked for ahead, while rows are converted one after the other.
@@ -35,6 +35,7 @@ pub struct ByteRows<'a> {
     width: usize,
     indices: &'a [usize],
     nonzero: Option<&'a NonzeroBytes>,
+    blocks: Option<&'a NonzeroBlocks>,
 }
 
 impl<'a> ByteRows<'a> {
@@ -47,7 +48,7 @@ impl<'a> ByteRows<'a> {
         if let Some(index) = indices.iter().find(|&&index| index >= count) {
             panic!("row {index} of {count}");
         }
-        Self { bytes, width, indices, nonzero: None }
+        Self { bytes, width, indices, nonzero: None, blocks: None }
     }
 
     /// The same rows, with what is known of all of `bytes`: a product need not look for those that are not 0.
@@ -59,6 +60,16 @@ impl<'a> ByteRows<'a> {
         let rows = self.bytes.len().checked_div(self.width).unwrap_or(nonzero.shape()[0]);
         assert_eq!(nonzero.shape(), [rows, self.width], "what is known is known of these bytes");
         Self { nonzero: Some(nonzero), ..self }
+    }
+
+    /// The same rows, with those of their bytes that are not 0 as a product reads them ([`block_of_nonzero`](crate::gemm::block_of_nonzero)).
+    ///
+    /// # Panics
+    /// If it is so many rows, or columns, that these are not. (Of other rows of that shape, the products are wrong.)
+    #[must_use]
+    pub fn with_blocks(self, blocks: &'a NonzeroBlocks) -> Self {
+        assert_eq!(blocks.shape(), self.shape(), "what is known is known of these rows");
+        Self { blocks: Some(blocks), ..self }
     }
 
     /// B and I.
@@ -84,6 +95,11 @@ impl<'a> ByteRows<'a> {
     /// What is known of all of the bytes, and which row of them is row r.
     pub(crate) fn nonzero(&self) -> Option<(&'a NonzeroBytes, &'a [usize])> {
         self.nonzero.map(|nonzero| (nonzero, self.indices))
+    }
+
+    /// What is known of these rows.
+    pub(crate) fn blocks(&self) -> Option<&'a NonzeroBlocks> {
+        self.blocks
     }
 
     /// The bytes, the width, and which row of them is row r.
