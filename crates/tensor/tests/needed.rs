@@ -257,6 +257,29 @@ fn more_steps_than_a_list_holds_are_all_done() {
     }
 }
 
+#[test]
+fn products_of_few_steps_have_the_bits_of_their_chains_whatever_a_and_b_are() {
+    let mut rng = Rng::new(21);
+    let odd = [0.0, -0.0, f32::from_bits(1), 1e-30, f32::NAN, f32::INFINITY];
+    for k in [1, 2, 9, 10, 15, 16, 17] {
+        for n in [56, 100, 104, 105, 209] {
+            for spoilt in 0..4 {
+                // Dense, or with some of what must not be left out, in A, in B, in both.
+                let at = |rng: &mut Rng, which: usize, odd: &[f32]| {
+                    if spoilt & which != 0 && rng.unit() < 0.03 {
+                        odd[rng.usize_in(0..odd.len())]
+                    } else {
+                        rng.f32_in(-1.0, 1.0)
+                    }
+                };
+                let a = Tensor::from_fn([37, k], |_| at(&mut rng, 1, &odd));
+                let b: Vec<f32> = (0..k * n).map(|_| at(&mut rng, 2, &odd)).collect();
+                check_floats(&format!("{k} steps, spoilt {spoilt}"), a.view(), &b, n);
+            }
+        }
+    }
+}
+
 /// Floats as a ReLU leaves them: some rows of `a`, and zeros where not `lit`.
 fn relu(rng: &mut Rng, [rows, width]: [usize; 2], lit: impl Fn(usize, usize) -> bool) -> Tensor<f32, 2> {
     Tensor::from_fn([rows, width], |[r, j]| if lit(r, j) { rng.f32_in(0.1, 1.0) } else { 0.0 })

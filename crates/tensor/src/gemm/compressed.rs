@@ -25,6 +25,8 @@
 //! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`).
 //! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it was found when it was needed, those waited,
 //!    and the loads behind them too: 9 cycles a step. Two steps ahead, it took workload D to 0.9 of its time, and A, B and C to 0.95.
+//! 7. *Short products* too, whose A need have no zeros: dX of a layer of ten units has ten steps, and what takes the time is to begin and to end
+//!    (`SHORT` in `needed.rs`).
 //!
 //! All of it took workload D to 0.66 of its time, and A and B to 0.9 (Zen 3; more in `docs/gemm.md`). It pays where the share of elements that are not 0 is below
 //! 0.79 − 17/n (a transposed A: 27/n): to compress one, zero or not, takes as long as a product of one with seventeen columns.
