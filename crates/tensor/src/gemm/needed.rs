@@ -418,7 +418,7 @@ fn has_elements(exec: Exec, n: usize) -> bool {
 
 /// Whether a product has so few steps that it had best be computed a row at a time, zeros or not.
 fn is_short(source: Source<'_>) -> bool {
-    matches!(source, Source::Floats(a) if a.strides()[1] == 1 && a.cols() <= SHORT)
+    matches!(source, Source::Floats(a) if a.strides()[1] == 1 && (1..=SHORT).contains(&a.cols()))
 }
 
 /// Whether products of an ISA leave out elements where those are known of rows of bytes ([`ByteRows::with_nonzero`]); others do not ask.
