@@ -8,7 +8,7 @@ use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::sync::OnceLock;
 use tensor::Exec;
-use tensor::gemm::asks_for_nonzero;
+use tensor::gemm::find_nonzero;
 use tensor::team::session;
 use tensor::vec::{ByteRows, NonzeroBlocks, NonzeroBytes, sum_squares};
 
@@ -178,8 +178,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(exec: Exec, samples: Dataset) -> Self {
-        let asked_for = asks_for_nonzero(exec);
-        let nonzero = if asked_for { NonzeroBytes::of(exec, samples.pixels(), samples.width()) } else { None };
+        let nonzero = find_nonzero(exec, samples.pixels(), samples.width());
         Self { nonzero, ..Self::read_once(samples) }
     }
 

@@ -10,8 +10,8 @@ use layers::{Batch, Pass, argmax};
 use mnist_io::Dataset;
 use serde_json::{Value, json};
 use tensor::Exec;
-use tensor::gemm::asks_for_nonzero;
-use tensor::vec::{ByteRows, NonzeroBytes, exp};
+use tensor::gemm::find_nonzero;
+use tensor::vec::{ByteRows, exp};
 use train::{Error, Trainer};
 
 /// Sub-networks that are averaged.
@@ -46,8 +46,7 @@ impl Ensemble {
         let (rows, classes) = (network.batch(), network.architecture().classes);
         let indices: Vec<usize> = (0..test.len()).collect();
         // Each batch is multiplied for every sub-network: what is not 0 in it is found once.
-        let asked_for = asks_for_nonzero(exec);
-        let found = if asked_for { NonzeroBytes::of(exec, test.pixels(), test.width()) } else { None };
+        let found = find_nonzero(exec, test.pixels(), test.width());
         let mut right = vec![0_usize; SIZES.len()];
         let batches = indices.chunks(rows).zip(test.labels().chunks(rows));
         for (number, (images, labels)) in batches.enumerate() {

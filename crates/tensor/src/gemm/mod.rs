@@ -56,7 +56,7 @@ mod table;
 pub use crate::team::Workers;
 pub use bytes::multiply_bytes;
 pub use consume::{consume, consume_bytes, consume_pays};
-pub use needed::{asks_for_nonzero, block_of_nonzero};
+pub use needed::{block_of_nonzero, find_nonzero};
 use operands::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};

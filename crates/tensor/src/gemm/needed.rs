@@ -51,7 +51,7 @@ use super::table;
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
-use crate::vec::ByteRows;
+use crate::vec::{ByteRows, NonzeroBytes};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -421,9 +421,13 @@ fn is_short(source: Source<'_>) -> bool {
     matches!(source, Source::Floats(a) if a.strides()[1] == 1 && (1..=SHORT).contains(&a.cols()))
 }
 
-/// Whether products of an ISA leave out elements where those are known of rows of bytes ([`ByteRows::with_nonzero`]); others do not ask.
-pub fn asks_for_nonzero(exec: Exec) -> bool {
-    !table::row(exec.isa()).elements.is_empty()
+/// What products ask to know of the bytes of a matrix in rows of `width`, to be given with rows of them ([`ByteRows::with_nonzero`]); `None` where they do not ask,
+/// and where too few are 0 ([`NonzeroBytes::of`]).
+///
+/// # Panics
+/// If the bytes are no whole rows.
+pub fn find_nonzero(exec: Exec, bytes: &[u8], width: usize) -> Option<NonzeroBytes> {
+    if table::row(exec.isa()).elements.is_empty() { None } else { NonzeroBytes::of(exec, bytes, width) }
 }
 
 /// Columns of a block of [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied with matrices of k×n again and again; `None`
@@ -439,13 +443,9 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
         return LeftOut::Nothing;
     }
     if may_leave_out_elements(exec, source, n) {
-        if let Source::Bytes(bytes) = source
-            && bytes.blocks().is_some()
-        {
-            // There is nothing to compress, and less than three quarters of them are not 0.
-            return LeftOut::Elements;
-        }
-        if is_short(source) {
+        // There is nothing to compress, and less than three quarters of them are not 0.
+        let known = matches!(source, Source::Bytes(bytes) if bytes.blocks().is_some());
+        if known || is_short(source) {
             return LeftOut::Elements;
         }
         let columns = match source {
