@@ -39,6 +39,8 @@ pub struct Trainer {
     /// The batch: which samples, and their labels.
     indices: Vec<usize>,
     labels: Vec<u8>,
+    /// The samples of the batch after it.
+    next: Vec<usize>,
     steps: u64,
 }
 
@@ -53,10 +55,11 @@ impl Trainer {
         let mut network = Network::new(exec, config.architecture.clone(), config.seed, rows);
         let lengths = network.parameter_lengths();
         let optimizer = Optimizer::new(config.rule, config.preset.optimizer_form(), config.learning_rate, &lengths);
-        let sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
+        let mut sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
         let (indices, labels) = (vec![0; config.batch], vec![0; config.batch]);
+        let next = sampler.next_batch().to_vec();
         let (data, evaluated) = (Prepared::new(exec, data), Vec::new());
-        Ok(Self { config, exec, data, evaluated, network, optimizer, sampler, indices, labels, steps: 0 })
+        Ok(Self { config, exec, data, evaluated, network, optimizer, sampler, indices, labels, next, steps: 0 })
     }
 
     /// The settings of the run.
@@ -92,7 +95,8 @@ impl Trainer {
         let epoch = self.steps / self.config.steps_per_epoch(self.data.samples.len());
         self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
         let exec = self.exec;
-        self.indices.copy_from_slice(self.sampler.next_batch());
+        std::mem::swap(&mut self.indices, &mut self.next);
+        self.next.copy_from_slice(self.sampler.next_batch());
         for (label, &index) in self.labels.iter_mut().zip(&self.indices) {
             *label = self.data.samples.labels()[index];
         }
@@ -102,6 +106,9 @@ impl Trainer {
         let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
         let x = Batch::Bytes(self.data.batch(&self.indices));
         let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
+        if let Some(nonzero) = &self.data.nonzero {
+            nonzero.prefetch(exec, &self.next);
+        }
         self.steps += 1;
         Ok(f64::from(loss) + penalty)
     }

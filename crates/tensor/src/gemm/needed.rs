@@ -465,8 +465,13 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
     if share_needed(exec, source) <= pays { LeftOut::Steps } else { LeftOut::Nothing }
 }
 
-/// The share of the elements of A that are not 0, as far as a few tell.
+/// The share of the elements of A that are not 0, as far as a few tell, or, if that is known, all images that A is picked from.
 fn share_not_zero(exec: Exec, source: Source<'_>) -> f64 {
+    if let Source::Bytes(bytes) | Source::BytesTransposed(bytes) = source
+        && let Some((found, _)) = bytes.nonzero()
+    {
+        return found.share();
+    }
     let mut words = SAMPLED.take();
     // Which way round floats lie does not matter.
     let lying = match source {

@@ -16,6 +16,10 @@
 //!
 //! Two bytes each, and two for sixteen columns: 400 for an image of 784, one after the other.
 //!
+//! *The next batch's records* lie anywhere in 24 MB, and a product that meets them there waits: forward of 128 images takes 113 µs instead of 90. So a trainer
+//! draws a batch ahead, and asks for all of its records at the end of a step ([`NonzeroBytes::prefetch`]), which takes 12 to 16 µs, and workloads A and B to
+//! 0.95 of their time. (A few at a time, between the layers, was no better. Pages of 2 MB made no difference.)
+//!
 //! *A batch that comes again as it was*, such as each five hundred test images, need not even be copied: [`NonzeroBlocks`] is what the product's kernels read, made
 //! once. It took the evaluations of the chapter's experiments on overfitting to 0.85 of their time.
 
@@ -71,6 +75,21 @@ impl NonzeroBytes {
         self.shape
     }
 
+    /// Asks for what is known of some rows, for a product of them that is to come next. Cost: 0.1 µs an image that is not in the caches.
+    ///
+    /// # Panics
+    /// If a row is not there.
+    pub fn prefetch(&self, exec: Exec, rows: &[usize]) {
+        exec.run(Ask { found: self, rows });
+    }
+
+    /// The share of the bytes that are not 0.
+    pub(crate) fn share(&self) -> f64 {
+        let [rows, width] = self.shape;
+        let count = self.records.len() - ROOM - rows * self.marks();
+        count as f64 / (rows * width).max(1) as f64
+    }
+
     /// Marks of a row.
     fn marks(&self) -> usize {
         self.shape[1].div_ceil(MARK) + 1
@@ -84,9 +103,18 @@ impl NonzeroBytes {
     pub(crate) fn find<'a>(&'a self, rows: &[usize], to: &mut [Record<'a>]) {
         let to = &mut to[..rows.len()];
         for (&r, record) in rows.iter().zip(to) {
-            let words = &self.records[self.starts[r]..self.starts[r + 1]];
-            *record = Record { words: words.as_ptr(), count: words.len(), marks: self.marks(), of: PhantomData };
+            *record = self.record(r);
         }
+    }
+
+    /// The record of a row.
+    ///
+    /// # Panics
+    /// If it is not there.
+    #[inline(always)]
+    pub(crate) fn record(&self, r: usize) -> Record<'_> {
+        let words = &self.records[self.starts[r]..self.starts[r + 1]];
+        Record { words: words.as_ptr(), count: words.len(), marks: self.marks(), of: PhantomData }
     }
 }
 
@@ -197,6 +225,23 @@ impl Record<'_> {
         unsafe {
             let [start, end] = [from, to].map(|mark| usize::from(*self.words.add(mark)));
             (self.words.add(self.marks + start), end - start)
+        }
+    }
+}
+
+/// Rows to be asked for.
+struct Ask<'a> {
+    found: &'a NonzeroBytes,
+    rows: &'a [usize],
+}
+
+impl Op for Ask<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        for &r in self.rows {
+            self.found.record(r).prefetch(isa);
         }
     }
 }
