@@ -1,1 +1,1 @@
-//! Shared pieces of this package.
+//! Nothing: a place for the tests that cross the crates.

@@ -80,7 +80,7 @@ pub struct Chapter {
     /// Where figures and numbers go.
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub out: PathBuf,
-    /// Seed of the first run; run k has seed + k.
+    /// Seed of the first run; each further run has the next number.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Runs of each experiment, with seeds of their own.
@@ -116,10 +116,10 @@ pub struct Train {
     /// Units of the hidden layers, or "none" for a linear classifier.
     #[arg(long, value_name = "N,N,…|none", default_value = "100,100,100,100", value_parser = widths)]
     pub hidden: Widths,
-    /// After each hidden layer.
+    /// After each hidden layer: relu, sigmoid or tanh.
     #[arg(long, value_name = "NAME", default_value = "relu", value_parser = activation)]
     pub activation: Activation,
-    /// Initial weights: he, xavier, glorot, normal:STD or zeros.
+    /// Initial weights: he, xavier, glorot, he-uniform, glorot-uniform, normal:STD or zeros.
     #[arg(long, value_name = "NAME", default_value = "he", value_parser = init)]
     pub init: Init,
     /// Batch normalisation before each activation.
@@ -128,14 +128,14 @@ pub struct Train {
     /// Dropout after each activation.
     #[arg(long, value_name = "R", value_parser = dropout_ratio)]
     pub dropout: Option<f32>,
-    /// λ of the penalty ½λ‖W‖².
-    #[arg(long, value_name = "L", default_value_t = 0.0)]
+    /// λ of the penalty ½λ‖W‖². (AdamW's own decay, 0.01, is apart from it and fixed.)
+    #[arg(long, value_name = "L", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
     pub weight_decay: f64,
-    /// The update rule.
+    /// The update rule: sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw.
     #[arg(long, value_name = "NAME", default_value = "sgd", value_parser = rule)]
     pub optimizer: Rule,
     /// Learning rate [default: 0.001 for adam and adamw, else 0.01].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = not_negative, allow_negative_numbers = true)]
     pub lr: Option<f64>,
     /// How the learning rate moves: constant, step:EPOCHS:FACTOR or cosine:EPOCHS:MINIMUM.
     #[arg(long, value_name = "NAME", default_value = "constant", value_parser = schedule)]
@@ -161,7 +161,7 @@ pub struct Train {
     /// Of weights, batches and dropout.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Threads a kernel may use; the result is the same [default: 1].
+    /// Threads a kernel may use; the result is the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     pub threads: usize,
     /// Write every step and epoch as JSON lines.
@@ -170,7 +170,7 @@ pub struct Train {
     /// Save the trained network.
     #[arg(long, value_name = "FILE.safetensors")]
     pub save: Option<PathBuf>,
-    /// Also say where the time of a step goes, by layer and kernel, from some more steps of the same run after it.
+    /// Also say where the time of a step goes, by layer and kernel, from some steps of a run with the same settings after it.
     #[arg(long)]
     pub profile: bool,
     /// Print nothing but errors (and the JSON, if asked for).
@@ -200,7 +200,7 @@ pub struct Search {
     #[arg(long, value_name = "DIR|synthetic")]
     pub data: Option<String>,
     /// Trials a round.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = up_to::<1_000_000>)]
     pub trials: usize,
     /// Epochs a trial.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
@@ -212,7 +212,7 @@ pub struct Search {
     #[arg(long, value_name = "LO..HI", default_value = "1e-8..1e-4", value_parser = range)]
     pub weight_decay: LogRange,
     /// Rounds; after each the ranges narrow to what the best fifth of the trials span.
-    #[arg(long, value_name = "R", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "R", default_value_t = 1, value_parser = up_to::<1000>)]
     pub rounds: usize,
     /// Trials done at the same time [default: the cores there are].
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -261,7 +261,8 @@ pub struct Roofline {
     /// Where the plot goes.
     #[arg(long, value_name = "FILE.svg", default_value = "roofline.svg")]
     pub out: PathBuf,
-    /// The training step; more than one if given again, all without any.
+    /// The training step; more than one if given again, all without any. A: 784-100×4-10, batch 128, SGD. B: the same, Adam. C: 784-100×5-10, batch norm,
+    /// batch 100, SGD. D: 784-1024×3-10, batch 512, Adam.
     #[arg(long = "workload", value_name = "A|B|C|D", value_parser = workload)]
     pub workloads: Vec<Workload>,
     /// Threads a kernel may use; the roofs are then those of all of them.
@@ -283,10 +284,10 @@ pub enum Data {
         #[arg(long, value_name = "DIR", default_value = "data/synthetic")]
         dir: PathBuf,
         /// Training images.
-        #[arg(long, value_name = "N", default_value_t = 60_000, value_parser = image_count)]
+        #[arg(long, value_name = "N", default_value_t = 60_000, value_parser = up_to::<4_000_000>)]
         train: usize,
         /// Test images.
-        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = image_count)]
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = up_to::<4_000_000>)]
         test: usize,
         /// Seed of both.
         #[arg(long, value_name = "N", default_value_t = 1)]
@@ -318,10 +319,17 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn image_count(text: &str) -> Result<usize, String> {
+fn up_to<const MOST: usize>(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
-        Ok(number @ 1..=4_000_000) => Ok(number),
-        _ => Err("give a whole number from 1 to 4000000".to_owned()),
+        Ok(number) if (1..=MOST).contains(&number) => Ok(number),
+        _ => Err(format!("give a whole number from 1 to {MOST}")),
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("give a number, 0 or more".to_owned()),
     }
 }
 
@@ -333,22 +341,23 @@ fn dropout_ratio(text: &str) -> Result<f32, String> {
 }
 
 fn activation(text: &str) -> Result<Activation, String> {
-    [Activation::Relu, Activation::Sigmoid, Activation::Tanh]
-        .into_iter()
-        .find(|activation| activation.name() == text)
-        .ok_or_else(|| "known are relu, sigmoid, tanh".to_owned())
+    Activation::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
+        format!("known are {}", names.join(", "))
+    })
 }
 
 fn init(text: &str) -> Result<Init, String> {
-    match text {
-        "he" => Ok(Init::He),
-        "xavier" => Ok(Init::Xavier),
-        "glorot" => Ok(Init::Glorot),
-        "zeros" => Ok(Init::Zeros),
-        _ => match text.strip_prefix("normal:").map(str::parse::<f64>) {
-            Some(Ok(std)) if std >= 0.0 && std.is_finite() => Ok(Init::Normal(std)),
-            _ => Err("known are he, xavier, glorot, zeros and normal:STD, as in normal:0.01".to_owned()),
-        },
+    let named = [Init::He, Init::Xavier, Init::Glorot, Init::HeUniform, Init::GlorotUniform, Init::Zeros];
+    if let Some(named) = named.into_iter().find(|named| named.to_string() == text) {
+        return Ok(named);
+    }
+    match text.strip_prefix("normal:").map(not_negative) {
+        Some(Ok(std)) => Ok(Init::Normal(std)),
+        _ => Err(format!(
+            "known are {} and normal:STD, as in normal:0.01",
+            named.map(|named| named.to_string()).join(", ")
+        )),
     }
 }
 
@@ -374,28 +383,28 @@ fn preset(text: &str) -> Result<Preset, String> {
 }
 
 fn sampling(text: &str) -> Result<Sampling, String> {
-    match text {
-        "shuffle" => Ok(Sampling::Shuffle),
-        "replacement" => Ok(Sampling::Replacement),
-        _ => Err("known are shuffle, replacement".to_owned()),
-    }
+    [Sampling::Shuffle, Sampling::Replacement]
+        .into_iter()
+        .find(|sampling| sampling.name() == text)
+        .ok_or_else(|| "known are shuffle, replacement".to_owned())
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {
     let words: Vec<&str> = text.split(':').collect();
     let schedule = match words[..] {
         ["constant"] => Some(Schedule::Constant),
-        ["step", every, gamma] => match (every.parse(), gamma.parse()) {
+        ["step", every, gamma] => match (every.parse(), not_negative(gamma)) {
             (Ok(every @ 1..), Ok(gamma)) => Some(Schedule::Step { every, gamma }),
             _ => None,
         },
-        ["cosine", period, minimum] => match (period.parse(), minimum.parse()) {
+        ["cosine", period, minimum] => match (period.parse(), not_negative(minimum)) {
             (Ok(period @ 1..), Ok(minimum)) => Some(Schedule::Cosine { period, minimum }),
             _ => None,
         },
         _ => None,
     };
-    schedule.ok_or_else(|| "known are constant, step:EPOCHS:FACTOR and cosine:EPOCHS:MINIMUM".to_owned())
+    let known = "known are constant, step:EPOCHS:FACTOR and cosine:EPOCHS:MINIMUM, with epochs of 1 or more and no negative number";
+    schedule.ok_or_else(|| known.to_owned())
 }
 
 fn range(text: &str) -> Result<LogRange, String> {
@@ -436,12 +445,18 @@ mod tests {
     #[test]
     fn values_out_of_range_are_refused_with_what_is_known() {
         assert!(rule("sgdd").is_err_and(|known| known.contains("adamw")));
+        assert!(
+            init("glorot-uniform") == Ok(Init::GlorotUniform)
+                && init("hee").is_err_and(|known| known.contains("he-uniform"))
+        );
         assert!(init("normal:-1").is_err() && init("normal:0.5") == Ok(Init::Normal(0.5)));
         assert!(range("1..0.1").is_err() && range("1e-6..1e-2").is_ok());
         assert!(widths("100,0").is_err() && widths("").is_err() && widths("none") == Ok(Widths(Vec::new())));
         assert!(shard("5/4").is_err() && shard("0/4").is_err());
         assert_eq!(shard("4/4"), Ok(Shard { index: 3, of: 4 }));
         assert!(dropout_ratio("1").is_err() && positive("0").is_err());
-        assert!(schedule("step:0:0.1").is_err() && schedule("cosine:5:0").is_ok());
+        assert!(schedule("step:0:0.1").is_err() && schedule("step:2:-1").is_err() && schedule("cosine:5:0").is_ok());
+        assert!(not_negative("-1").is_err() && not_negative("inf").is_err() && not_negative("0.5") == Ok(0.5));
+        assert!(up_to::<5>("6").is_err() && up_to::<5>("5") == Ok(5));
     }
 }

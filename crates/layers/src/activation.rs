@@ -19,6 +19,14 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Relu, Self::Sigmoid, Self::Tanh];
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|activation| activation.name() == name)
+    }
+
     /// The name, as on the command line.
     pub fn name(self) -> &'static str {
         match self {

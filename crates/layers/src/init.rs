@@ -12,6 +12,7 @@
 
 use rand::Rng;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::fmt;
 use tensor::Exec;
 use tensor::vec::{normal_pairs, scale};
 
@@ -32,6 +33,21 @@ pub enum Init {
     HeUniform,
     /// All zero.
     Zeros,
+}
+
+impl fmt::Display for Init {
+    /// As the command line has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal(std) => write!(f, "normal:{std}"),
+            Self::Xavier => f.write_str("xavier"),
+            Self::He => f.write_str("he"),
+            Self::Glorot => f.write_str("glorot"),
+            Self::GlorotUniform => f.write_str("glorot-uniform"),
+            Self::HeUniform => f.write_str("he-uniform"),
+            Self::Zeros => f.write_str("zeros"),
+        }
+    }
 }
 
 impl Init {

@@ -130,6 +130,7 @@ impl Network {
     /// # Panics
     /// If there is no such layer, or fewer rows.
     pub fn activation(&self, layer: usize, rows: usize) -> View<'_, f32, 2> {
+        assert!(rows <= self.rows, "{rows} rows of the {} of the last forward pass", self.rows);
         self.activations[layer].head(rows)
     }
 
@@ -157,7 +158,7 @@ impl Network {
     /// As [`Network::forward`].
     pub fn forward_batch(&mut self, exec: Exec, pass: Pass, x: Batch<'_>) -> Result<View<'_, f32, 2>, ShapeError> {
         let rows = x.shape()[0];
-        expect_shape("network", "the batch", x.shape(), [rows.clamp(1, self.batch), self.architecture.inputs])?;
+        expect_shape("network", "the batch", x.shape(), [rows.min(self.batch).max(1), self.architecture.inputs])?;
         self.rows = rows;
         for (i, layer) in self.layers.iter_mut().enumerate() {
             let (before, after) = self.activations.split_at_mut(i);

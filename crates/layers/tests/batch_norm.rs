@@ -192,6 +192,20 @@ fn statistics_that_are_put_back_are_used() {
 }
 
 #[test]
+fn a_training_batch_of_no_samples_is_refused_and_leaves_the_running_values() {
+    for (form, _) in FORMS {
+        for exec in isas() {
+            let mut layer = BatchNorm::new(3, form);
+            let before = running(&mut layer);
+            let (x, mut y) = (Tensor::zeros([0, 3]), Tensor::zeros([0, 3]));
+            assert!(layer.forward(exec, Pass::Training { step: 0 }, x.view(), y.view_mut()).is_err());
+            assert_eq!(running(&mut layer), before, "{form:?}");
+            assert!(layer.forward(exec, Pass::Inference, x.view(), y.view_mut()).is_ok());
+        }
+    }
+}
+
+#[test]
 fn parameters_come_as_scale_and_shift_that_start_at_one_and_zero() {
     let mut found = Vec::new();
     BatchNorm::new(3, BatchNormForm::Book).parameters(&mut |parameter| {

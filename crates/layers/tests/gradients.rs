@@ -82,28 +82,38 @@ fn an_activations_backward_is_the_slope_of_forward() {
 }
 
 #[test]
-fn batch_norm_backward_is_the_slope_of_forward_in_both_forms() {
+fn batch_norm_backward_is_the_slope_of_forward_in_both_forms_and_with_a_relu() {
     let width = 18;
     for (form, preset) in [(BatchNormForm::Book, Preset::Book), (BatchNormForm::Torch, Preset::Torch)] {
-        for batch in [4, 7] {
+        for (batch, relu) in [(4, false), (7, false), (4, true), (7, true)] {
             let mut rng = Rng::new(3);
             let (x, dy) = (rng.vec_normal(batch * width), rng.vec_normal(batch * width));
             let (gamma, beta) = (off_zero(&mut rng, width), off_zero(&mut rng, width));
             let sizes = batch_norm::BatchNorm { preset, batch, features: width };
             let start = batch_norm::Running::start(preset, width);
-            let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| weigh(&sizes.forward(x, gamma, beta, &start).y, &dy);
+            let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| {
+                let y = sizes.forward(x, gamma, beta, &start).y;
+                weigh(&if relu { activation::relu(&y) } else { y }, &dy)
+            };
             let (x64, gamma64, beta64) = (widen(&x), widen(&gamma), widen(&beta));
+            assert!(
+                sizes.forward(&x64, &gamma64, &beta64, &start).y.iter().all(|y| y.abs() > 1e-3),
+                "no unit at the corner"
+            );
             let dx = central_difference(|x| loss(x, &gamma64, &beta64), &x64, STEP);
             let dgamma = central_difference(|gamma| loss(&x64, gamma, &beta64), &gamma64, STEP);
             let dbeta = central_difference(|beta| loss(&x64, &gamma64, beta), &beta64, STEP);
             for exec in isas() {
-                let mut layer = BatchNorm::new(width, form);
+                let layer = BatchNorm::new(width, form);
+                let mut layer = if relu { layer.with_relu() } else { layer };
                 let mut values = [&gamma, &beta].into_iter();
                 layer.parameters(&mut |parameter| parameter.value.copy_from_slice(values.next().unwrap()));
                 let got = training_step(&mut layer, exec, 0, 0, &x, &dy);
-                assert_gradient("X", &got.dx, &dx, 1e-5, 1e-5, 1.0);
-                assert_gradient("γ", &got.gradients[0], &dgamma, 1e-5, 1e-5, 1.0);
-                assert_gradient("β", &got.gradients[1], &dbeta, 1e-5, 1e-5, 1.0);
+                // A unit that no row of the batch wakes has no gradient.
+                let alive = if relu { 0.5 } else { 1.0 };
+                assert_gradient("X", &got.dx, &dx, 1e-5, 1e-5, alive);
+                assert_gradient("γ", &got.gradients[0], &dgamma, 1e-5, 1e-5, alive);
+                assert_gradient("β", &got.gradients[1], &dbeta, 1e-5, 1e-5, alive);
             }
         }
     }

@@ -37,6 +37,7 @@ fn every_layer(inputs: usize, outputs: usize) -> Vec<(usize, Box<dyn Layer>)> {
         (outputs, Box::new(Tanh::new(outputs))),
         (outputs, Box::new(BatchNorm::new(outputs, BatchNormForm::Book))),
         (outputs, Box::new(BatchNorm::new(outputs, BatchNormForm::Torch))),
+        (outputs, Box::new(BatchNorm::new(outputs, BatchNormForm::Book).with_relu())),
         (outputs, dropout(DropoutForm::Book)),
         (outputs, dropout(DropoutForm::Torch)),
     ];
@@ -360,7 +361,7 @@ fn a_wrong_shape_is_an_error_that_names_the_operand() {
     let zeros = |rows: usize, cols: usize| Tensor::<f32, 2>::zeros([rows, cols]);
     for (width, mut layer) in every_layer(8, 5) {
         let affine = layer.kind().starts_with("affine");
-        let name = if affine { "affine" } else { layer.kind() };
+        let name = layer.kind().trim_end_matches("+relu");
         let mut forward = |pass, x: [usize; 2], y: [usize; 2]| {
             let (x, mut y) = (zeros(x[0], x[1]), zeros(y[0], y[1]));
             refused(layer.forward(exec, pass, x.view(), y.view_mut()))

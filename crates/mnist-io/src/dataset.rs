@@ -165,6 +165,16 @@ pub enum Sampling {
     Shuffle,
 }
 
+impl Sampling {
+    /// The name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replacement => "replacement",
+            Self::Shuffle => "shuffle",
+        }
+    }
+}
+
 /// Draws the indices of mini-batches from a random stream. Each batch costs one 64-bit draw a sample.
 #[derive(Clone, Debug)]
 pub struct Sampler<R> {

@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// The four files of MNIST are not there.
     #[error(
-        "{dir}: no {file}(.gz); point --data or MNIST_DIR at the four MNIST files, or run `groundup data download`",
+        "{dir}: no {file}(.gz); name a folder with the four MNIST files (--data or MNIST_DIR), or run `groundup data download --dir {dir}`",
         dir = dir.display()
     )]
     Missing {
@@ -65,7 +65,9 @@ pub enum Fault {
         extra: u64,
     },
     /// Not an IDX file.
-    #[error("not an IDX file: it starts with {found:02x?}, not 00 00, an element type (08 09 0b 0c 0d 0e) and a rank")]
+    #[error(
+        "not an IDX file: it starts with {found:02x?}, not 00 00, an element type (08 09 0b 0c 0d 0e) and a rank; give an IDX file"
+    )]
     Magic {
         /// The first four bytes.
         found: [u8; 4],
@@ -85,7 +87,7 @@ pub enum Fault {
         what: String,
     },
     /// An IDX file of another kind than needed.
-    #[error("holds {found}, but {wanted} is needed here")]
+    #[error("holds {found}, but {wanted} is needed here; give MNIST's file of that name")]
     Kind {
         /// What there is.
         found: String,

@@ -4,7 +4,7 @@ use crate::error::{Error, io_error};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a file so that it is never there half: `write` fills a temporary file in the same folder, which is flushed to
@@ -14,14 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// # Errors
 /// What the system says of the file.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(io_error(folder))?;
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    // One name a call, so that two threads (or processes) that write the same file do not meet.
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    name.push(format!(".{}.{}.part", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
-    let temporary = folder.join(name);
+    let temporary = temporary(path)?;
     let written = (|| {
         let mut writer = BufWriter::new(File::create(&temporary)?);
         write(&mut writer)?;
@@ -33,6 +26,31 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
         let _ = fs::remove_file(&temporary);
     }
     written.map_err(io_error(path))
+}
+
+/// Whether [`write_atomically`] can write there, asked before long work whose result it is to write: the folder is made, and a temporary file in it, which is
+/// removed.
+///
+/// # Errors
+/// What the system says of the file.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    let temporary = temporary(path)?;
+    if path.is_dir() {
+        return Err(io_error(path)(io::ErrorKind::IsADirectory.into()));
+    }
+    File::create(&temporary).and_then(|_| fs::remove_file(&temporary)).map_err(io_error(path))
+}
+
+/// A name for a temporary file in the folder of `path`, which is made if need be.
+fn temporary(path: &Path) -> Result<PathBuf, Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(io_error(folder))?;
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    // One name a call, so that two threads (or processes) that write the same file do not meet.
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    name.push(format!(".{}.{}.part", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
+    Ok(folder.join(name))
 }
 
 /// The SHA-256 of a file's bytes, in hexadecimal.

@@ -66,7 +66,7 @@ fn a_missing_file_is_named_with_its_folder_and_the_cure() {
             let error = Mnist::load(dir.path()).expect_err("a file is missing");
             assert!(matches!(&error, Error::Missing { dir: of, file } if of == dir.path() && *file == name), "{error}");
             let message = error.to_string();
-            let parts = [dir.path().to_str().unwrap(), name, "--data", "MNIST_DIR", "groundup data download"];
+            let parts = [dir.path().to_str().unwrap(), name, "--data", "MNIST_DIR", "groundup data download --dir"];
             assert!(parts.iter().all(|part| message.contains(part)) && !message.contains('\n'), "{message}");
         }
     }

@@ -37,11 +37,6 @@ impl Optimizer {
         Self { rule, form, learning_rate, steps: 0, powers: [1.0; 2], slots }
     }
 
-    /// The rule.
-    pub fn rule(&self) -> Rule {
-        self.rule
-    }
-
     /// η for the next update.
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate
@@ -52,15 +47,10 @@ impl Optimizer {
         self.learning_rate = learning_rate;
     }
 
-    /// Steps begun.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
     /// Begins step t ← t + 1, whose updates share Adam's corrections.
     pub fn begin_step(&mut self) {
         self.steps += 1;
-        if let Rule::Adam { beta1, beta2 } | Rule::AdamW { beta1, beta2, .. } = self.rule {
+        if let Some([beta1, beta2]) = self.rule.betas() {
             self.powers[0] *= beta1;
             self.powers[1] *= beta2;
         }

@@ -50,6 +50,14 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// β₁ and β₂ of a rule whose steps correct running means for having begun at 0.
+    pub(crate) fn betas(self) -> Option<[f64; 2]> {
+        match self {
+            Self::Adam { beta1, beta2 } | Self::AdamW { beta1, beta2, .. } => Some([beta1, beta2]),
+            Self::Sgd | Self::Momentum { .. } | Self::Nesterov { .. } | Self::AdaGrad | Self::RmsProp { .. } => None,
+        }
+    }
+
     /// Stochastic gradient descent.
     pub const SGD: Self = Self::Sgd;
     /// Momentum, α 0.9.

@@ -1,5 +1,7 @@
 //! Learning-rate schedules: η as a function of the epoch.
 
+use std::fmt;
+
 /// How the learning rate moves from epoch to epoch, from the rate the run was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Schedule {
@@ -23,6 +25,17 @@ pub enum Schedule {
     },
 }
 
+impl fmt::Display for Schedule {
+    /// As the command line has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant => f.write_str("constant"),
+            Self::Step { every, gamma } => write!(f, "step:{every}:{gamma}"),
+            Self::Cosine { period, minimum } => write!(f, "cosine:{period}:{minimum}"),
+        }
+    }
+}
+
 impl Schedule {
     /// η at an epoch (counted from 0), starting from `base`.
     pub fn rate(self, base: f64, epoch: u64) -> f64 {
@@ -31,7 +44,11 @@ impl Schedule {
             Self::Step { every, gamma } => {
                 let mut rate = base;
                 for _ in 0..epoch / every.max(1) {
-                    rate *= gamma;
+                    let next = rate * gamma;
+                    if next == rate {
+                        break;
+                    }
+                    rate = next;
                 }
                 rate
             }

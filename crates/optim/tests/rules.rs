@@ -35,6 +35,11 @@ fn walk(isa: AnyIsa, rule: Rule, form: Form, len: usize, decay: f64) -> (Vec<f32
 }
 
 #[test]
+fn no_rule_is_missing_here() {
+    assert_eq!(RULES.map(|(rule, _)| rule), Rule::ALL);
+}
+
+#[test]
 fn every_rule_follows_its_equations_for_twenty_steps() {
     for isa in AnyIsa::available() {
         for (rule, reference) in RULES {

@@ -258,6 +258,28 @@ fn more_steps_than_a_list_holds_are_all_done() {
 }
 
 #[test]
+fn more_steps_of_floats_than_a_list_holds_are_all_done_whether_b_is_packed_or_not() {
+    let mut rng = Rng::new(5);
+    // Columns of A that are 0 in all rows, so that tiles leave out steps.
+    let a = Tensor::from_fn([33, 5000], |[_, p]| if p % 4 == 0 { rng.f32_in(-1.0, 1.0) } else { 0.0 });
+    for n in [20, 60] {
+        let b = rng.vec_f32(5000 * n);
+        let b = View::new(&b, [5000, n]).expect("fits");
+        let want = every_step(a.view(), b);
+        for isa in AnyIsa::available() {
+            for [pack_rows, kc] in [[usize::MAX, 512], [0, 512], [0, 1 << 20]] {
+                let blocking =
+                    Blocking { kc, pack_above: 0, pack_rows, pack_rows_listed: pack_rows, ..Blocking::of(isa) };
+                let mut c = Tensor::zeros([33, n]);
+                let product = Gemm::new(a.view(), b, c.view_mut());
+                product.run_with(Exec::with_isa(isa, 1), &blocking).expect("the shapes go together");
+                assert_bits(&format!("{n} columns, {blocking:?}, {}", isa.name()), c.as_slice(), &want);
+            }
+        }
+    }
+}
+
+#[test]
 fn products_of_few_steps_have_the_bits_of_their_chains_whatever_a_and_b_are() {
     let mut rng = Rng::new(21);
     let odd = [0.0, -0.0, f32::from_bits(1), 1e-30, f32::NAN, f32::INFINITY];

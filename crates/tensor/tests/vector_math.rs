@@ -51,6 +51,15 @@ fn elementary_functions_stay_within_their_bound_on_every_isa() {
 }
 
 #[test]
+fn tanh_of_a_zero_is_that_zero() {
+    for isa in AnyIsa::available() {
+        let mut y = [1.0; 2];
+        vec::tanh(Exec::with_isa(isa, 1), &[0.0, -0.0], &mut y);
+        assert_eq!(y.map(f32::to_bits), [0.0_f32, -0.0].map(f32::to_bits), "{}", isa.name());
+    }
+}
+
+#[test]
 #[ignore = "all 2^32 floats: minutes"]
 fn elementary_functions_stay_within_their_bound_over_all_floats() {
     let isa = AnyIsa::available().last().expect("portable is always there");

@@ -15,9 +15,10 @@ use crate::preset::Preset;
 /// If the lengths differ or `ratio` is not in [0, 1).
 pub fn training(preset: Preset, ratio: f64, keep: &[bool], x: &[f64]) -> Vec<f64> {
     assert_eq!(x.len(), keep.len(), "the mask has one flag an element");
+    let kept = kept_share(ratio);
     let scale = match preset {
         Preset::Book => 1.0,
-        Preset::Torch => 1.0 / kept_share(ratio),
+        Preset::Torch => 1.0 / kept,
     };
     x.iter().zip(keep).map(|(&x, &keep)| if keep { x * scale } else { 0.0 }).collect()
 }
@@ -35,8 +36,9 @@ pub fn backward(preset: Preset, ratio: f64, keep: &[bool], dy: &[f64]) -> Vec<f6
 /// # Panics
 /// If `ratio` is not in [0, 1).
 pub fn inference(preset: Preset, ratio: f64, x: &[f64]) -> Vec<f64> {
+    let kept = kept_share(ratio);
     let scale = match preset {
-        Preset::Book => kept_share(ratio),
+        Preset::Book => kept,
         Preset::Torch => 1.0,
     };
     x.iter().map(|&x| x * scale).collect()

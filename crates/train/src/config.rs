@@ -90,6 +90,9 @@ pub struct Config {
     pub seed: u64,
 }
 
+/// What a run may need: more is a slip of the finger.
+const MOST_BYTES: usize = 64 << 30;
+
 impl Config {
     /// The chapter's network of `hidden` layers with ReLU and He's weights, trained by `rule` at its usual rate on batches of
     /// 100 drawn with replacement.
@@ -129,6 +132,19 @@ impl Config {
         }
     }
 
+    /// Bytes that a run needs at least, if their number fits: each weight with its gradient and two states, and for each sample of a batch each layer's Y
+    /// and dY.
+    fn bytes(&self) -> Option<usize> {
+        let Architecture { inputs, hidden, classes, .. } = &self.architecture;
+        let (mut floats, mut below) = (0_usize, *inputs);
+        for &units in hidden.iter().chain([classes]) {
+            let weights = below.checked_mul(units)?.checked_mul(4)?;
+            floats = floats.checked_add(weights)?.checked_add(self.batch.checked_mul(units)?.checked_mul(2)?)?;
+            below = units;
+        }
+        floats.checked_mul(size_of::<f32>())
+    }
+
     /// Whether the settings can be, with these data.
     ///
     /// # Errors
@@ -164,6 +180,10 @@ impl Config {
         };
         if !(moved.is_finite() && moved >= 0.0) {
             return error(format!("a schedule with {moved}"), "give a number, 0 or more");
+        }
+        if self.bytes().is_none_or(|bytes| bytes > MOST_BYTES) {
+            let what = format!("a network of {:?} units and batches of {}", self.architecture.hidden, self.batch);
+            return error(format!("{what}, which would take more than 64 GiB"), "lower --hidden or --batch-size");
         }
         if self.architecture.hidden.contains(&0) {
             return error("a hidden layer of 0 units".to_owned(), "give every layer at least 1");

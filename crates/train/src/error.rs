@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The loss is no longer a number.
-    #[error("the loss is not finite ({loss}) at step {step}; lower the learning rate ({learning_rate} now)")]
+    #[error("the loss is not finite ({loss}) at step {step}; {}", cure_of_not_finite(*.step, *.learning_rate))]
     NotFinite {
         /// The step, counted from 1.
         step: u64,
@@ -47,4 +47,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// What to do about a loss that is not finite. That of the first step is from before any update.
+fn cure_of_not_finite(step: u64, learning_rate: f64) -> String {
+    match step {
+        1 => "give smaller initial weights, or a smaller weight decay".to_owned(),
+        _ => format!("lower the learning rate ({learning_rate} now)"),
+    }
 }

@@ -10,7 +10,7 @@
 use crate::error::Error;
 use crate::run::{EpochReport, Observer, StepReport};
 use serde_json::{Map, Value, json};
-use std::fs::File;
+use std::fs::{File, create_dir_all};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -35,12 +35,15 @@ fn line(own: Value, more: &Map<String, Value>) -> Value {
 }
 
 impl JsonLog {
-    /// Creates the file (an older one is replaced) and writes its first line, with the run's settings.
+    /// Creates the file (an older one is replaced), and its folder if need be, and writes its first line, with the run's settings.
     ///
     /// # Errors
     /// What the system says of the file.
     pub fn create(path: &Path, settings: &Map<String, Value>) -> Result<Self, Error> {
-        let file = File::create(path).map_err(|source| Error::Log { path: path.to_owned(), source })?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = create_dir_all(folder)
+            .and_then(|()| File::create(path))
+            .map_err(|source| Error::Log { path: path.to_owned(), source })?;
         let mut log = Self { path: path.to_owned(), file, pending: Vec::new() };
         log.write(&line(json!({"schema": 1, "event": "run"}), settings), true)?;
         Ok(log)

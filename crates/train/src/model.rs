@@ -118,8 +118,9 @@ impl Model {
         if announced > bytes.len() / size_of::<f32>() || architecture.hidden.len() > file.len() {
             return Err(error(format!("its network has {announced} parameters, more than the file holds")));
         }
-        let widest = architecture.hidden.iter().max().map_or(1, |&width| width);
-        let batch = ((1_usize << 20) / widest).clamp(1, 250);
+        // Each layer has buffers for a batch.
+        let units = architecture.hidden.iter().sum::<usize>() + architecture.classes;
+        let batch = ((1_usize << 22) / units).clamp(1, 250);
         let mut network = Network::new(exec, architecture, 0, batch);
         let mut fault = None;
         let mut fill = |name: String, shape: &[usize], value: &mut [f32]| match file.tensor(&name) {
@@ -181,10 +182,10 @@ impl Description {
         if self.inputs == 0 || self.hidden.contains(&0) || !(1..=256).contains(&self.classes) {
             return Err(format!("a network of {} inputs, {:?} and {} classes", self.inputs, self.hidden, self.classes));
         }
-        let activation = [Activation::Relu, Activation::Sigmoid, Activation::Tanh]
-            .into_iter()
-            .find(|activation| activation.name() == self.activation)
-            .ok_or_else(|| format!("an activation {:?}, of which relu, sigmoid and tanh are known", self.activation))?;
+        let activation = Activation::from_name(&self.activation).ok_or_else(|| {
+            let known: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
+            format!("an activation {:?}, of which {} are known", self.activation, known.join(", "))
+        })?;
         let dropout = match &self.dropout {
             Some((ratio, _)) if !(0.0..1.0).contains(ratio) => {
                 return Err(format!("a dropout ratio of {ratio}, which must be in [0, 1)"));

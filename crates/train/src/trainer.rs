@@ -118,7 +118,11 @@ impl Trainer {
     ///
     /// # Errors
     /// If the data do not fit the network.
+    ///
+    /// # Panics
+    /// If there was no step.
     pub fn loss_after(&mut self) -> Result<f64, Error> {
+        assert!(self.steps > 0, "a step comes before the loss after it");
         let x = Batch::Bytes(self.data.batch(&self.indices));
         self.network.forward_batch(self.exec, Pass::Inference, x)?;
         let loss = self.network.loss(self.exec, &self.labels)?;
@@ -149,12 +153,15 @@ impl Trainer {
         if own.samples.is_clone_of(data) {
             return own.accuracy(*exec, network);
         }
-        let at = evaluated.iter().position(|prepared| prepared.samples.is_clone_of(data)).unwrap_or_else(|| {
-            evaluated.truncate(EVALUATED - 1);
-            evaluated.insert(0, Prepared::new(*exec, data.clone()));
-            0
-        });
-        evaluated[at].accuracy(*exec, network)
+        // The last first.
+        match evaluated.iter().position(|prepared| prepared.samples.is_clone_of(data)) {
+            Some(at) => evaluated[..=at].rotate_right(1),
+            None => {
+                evaluated.truncate(EVALUATED - 1);
+                evaluated.insert(0, Prepared::new(*exec, data.clone()));
+            }
+        }
+        evaluated[0].accuracy(*exec, network)
     }
 }
 

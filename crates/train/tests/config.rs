@@ -73,7 +73,7 @@ type Case = (fn(&mut Config), &'static [&'static str], &'static str);
 
 #[test]
 fn settings_that_cannot_be_are_refused_in_one_line_with_cause_and_cure() {
-    let cases: [Case; 11] = [
+    let cases: [Case; 13] = [
         (|c| c.batch = 0, &["a batch of 0"], "--batch-size at least 1"),
         (
             |c| (c.batch, c.sampling) = (21, Sampling::Shuffle),
@@ -83,6 +83,8 @@ fn settings_that_cannot_be_are_refused_in_one_line_with_cause_and_cure() {
         (|c| c.architecture.inputs = 784, &["784 inputs", "12 pixels"], "make them equal"),
         (|c| c.architecture.inputs = 0, &["0 inputs", "12 pixels"], "make them equal"),
         (|c| c.architecture.hidden = vec![5, 0, 5], &["hidden layer of 0"], "at least 1"),
+        (|c| c.architecture.hidden = vec![1 << 40], &["1099511627776", "64 GiB"], "lower --hidden"),
+        (|c| c.batch = usize::MAX, &["batches of", "64 GiB"], "or --batch-size"),
         (|c| c.learning_rate = -0.25, &["learning rate of -0.25"], "0 or more"),
         (|c| c.learning_rate = f64::NAN, &["learning rate of NaN"], "0 or more"),
         (|c| c.learning_rate = f64::INFINITY, &["learning rate of inf"], "0 or more"),

@@ -266,10 +266,15 @@ fn the_log_of_a_run_that_diverges_has_every_step_that_was_a_number() {
 #[test]
 fn a_log_that_cannot_be_written_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("nowhere").join("run.jsonl");
+    let file = folder.path().join("a file");
+    std::fs::write(&file, "x").unwrap();
+    let path = file.join("run.jsonl");
     let message = JsonLog::create(&path, json!({}).as_object().unwrap()).map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("run.jsonl") && message.lines().count() == 1, "{message:?}");
-    assert!(!path.exists());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
+    // A folder that is not there yet is made.
+    let path = folder.path().join("new/run.jsonl");
+    assert!(JsonLog::create(&path, json!({}).as_object().unwrap()).is_ok() && path.exists());
 }
 
 #[test]

@@ -4,8 +4,9 @@ use super::{Failure, cores, on_threads};
 use crate::cli::Ladder;
 use crate::figure::{Axis, Bar, Bars, Figure, Mark, Panel, rate};
 use layers::{Stream, standard_normal, stream};
+use mnist_io::file::{check_writable, write_atomically};
 use std::hint::black_box;
-use std::path::Path;
+use std::io::Write;
 use std::time::{Duration, Instant};
 use tensor::gemm::Blocking;
 use tensor::gemm::ladder::{Operands, RUNGS, Rung};
@@ -13,6 +14,10 @@ use tensor::{Exec, Gemm, ShapeError, Tensor, View, ViewMut, probe};
 
 /// The product's rungs as bars: GFLOP/s, and the share of the peak.
 pub fn run(options: &Ladder) -> Result<(), Failure> {
+    // Before anything is timed that could not be kept.
+    for path in options.out.iter().chain(&options.sizes) {
+        check_writable(path)?;
+    }
     let [m, k, n] = options.shape;
     let threads = options.threads.unwrap_or_else(cores);
     let exec = Exec::new(1)?;
@@ -65,19 +70,13 @@ pub fn run(options: &Ladder) -> Result<(), Failure> {
     };
     print!("{}", bars.to_text(40));
     if let Some(path) = &options.out {
-        write(path, &bars.to_svg())?;
+        write_atomically(path, |file| file.write_all(bars.to_svg().as_bytes()))?;
     }
     if let Some(path) = &options.sizes {
-        write(path, &sizes(exec, with_threads, peak)?.to_svg())?;
+        let figure = sizes(exec, with_threads, peak)?;
+        write_atomically(path, |file| file.write_all(figure.to_svg().as_bytes()))?;
     }
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    Ok(std::fs::write(path, text).map_err(|error| {
-        let path = path.display();
-        std::io::Error::other(format!("{path} cannot be written: {error}; name a file in a folder that is there"))
-    })?)
 }
 
 /// The time of a square product against its multiply-adds: B read in place and packed, all threads, and the costs that do not

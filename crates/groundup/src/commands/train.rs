@@ -7,6 +7,7 @@ use crate::profile::Profile;
 use crate::progress;
 use indicatif::ProgressBar;
 use layers::Architecture;
+use mnist_io::file::check_writable;
 use serde_json::{Map, Value, json};
 use tensor::Exec;
 use tensor::limits::Limits;
@@ -73,9 +74,10 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     };
     let settings = object(json!({
         "data": digits.name, "train_samples": samples.len(), "test_samples": digits.mnist.test.len(),
-        "hidden": options.hidden.0, "activation": options.activation.name(), "init": format!("{:?}", options.init),
+        "hidden": options.hidden.0, "activation": options.activation.name(), "init": options.init.to_string(),
         "batch_norm": options.batch_norm, "dropout": options.dropout, "weight_decay": config.weight_decay,
-        "optimizer": config.rule.name(), "learning_rate": config.learning_rate, "batch_size": config.batch,
+        "optimizer": config.rule.name(), "learning_rate": config.learning_rate, "schedule": config.schedule.to_string(),
+        "batch_size": config.batch, "steps": config.steps(samples.len()), "sampling": config.sampling.name(),
         "preset": preset.name(), "seed": config.seed,
     }));
     if talk {
@@ -88,6 +90,8 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         let (rule, rate) = (config.rule.name(), config.learning_rate);
         println!("net:  {}, {} at {rate}, on {}", shape.join("-"), rule, exec.isa().name());
     }
+    // Before anything is computed that could not be kept.
+    options.save.as_deref().map(check_writable).transpose()?;
     let mut trainer = Trainer::new(config, exec, samples.clone())?;
     let mut log = options.log.as_deref().map(|path| JsonLog::create(path, &settings)).transpose()?;
     let bar = if options.quiet || options.json {
@@ -114,11 +118,11 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         "test_accuracy": outcome.test_accuracy,
         "weights_sha256": weights_sha256(trainer.network()),
     }));
-    if let Some(log) = log {
-        log.finish(&results)?;
-    }
     if let Some(path) = &options.save {
         Model::save(trainer.network(), path)?;
+    }
+    if let Some(log) = log {
+        log.finish(&results)?;
     }
     if talk {
         let rate = outcome.training_time.as_secs_f64() * 1e3 / outcome.steps.max(1) as f64;

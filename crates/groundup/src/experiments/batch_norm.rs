@@ -209,13 +209,13 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "samples": SAMPLES, "network": "784-100×5-10, ReLU", "optimizer": "SGD", "learning_rate": 0.01, "batch": 100,
+            "samples": SAMPLES.min(context.digits.mnist.train.len()), "network": context.network("100×5-10, ReLU"), "optimizer": "SGD", "learning_rate": 0.01, "batch": 100,
             "steps": STEPS, "evaluated_every": EVERY,
         }),
         &[
             (DATA, &context.data()),
-            (SAMPLES_WORD, &SAMPLES),
-            (NETWORK, &"784-100×5-10, ReLU"),
+            (SAMPLES_WORD, &SAMPLES.min(context.digits.mnist.train.len())),
+            (NETWORK, &context.network("100×5-10, ReLU")),
             (INITIAL_WEIGHTS, &"std 1 … 0.0001"),
             (OPTIMIZER, &"SGD"),
             (LEARNING_RATE, &0.01),

@@ -47,13 +47,13 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "samples": SAMPLES, "network": "784-100×6-10, ReLU, He", "optimizer": "SGD",
+            "samples": SAMPLES.min(context.digits.mnist.train.len()), "network": context.network("100×6-10, ReLU, He"), "optimizer": "SGD",
             "learning_rate": 0.01, "batch": 100, "epochs": EPOCHS, "ratio": [0.0, RATIO],
         }),
         &[
             (DATA, &context.data()),
-            (SAMPLES_WORD, &SAMPLES),
-            (NETWORK, &"784-100×6-10, ReLU, He"),
+            (SAMPLES_WORD, &SAMPLES.min(context.digits.mnist.train.len())),
+            (NETWORK, &context.network("100×6-10, ReLU, He")),
             (OPTIMIZER, &"SGD"),
             (LEARNING_RATE, &0.01),
             (words("dropout ratio", "드롭아웃 비율"), &format!("0, {RATIO}")),

@@ -175,14 +175,14 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "train": train.len(), "validation": validation.len(), "network": "784-100×6-10, ReLU, He",
+            "train": train.len(), "validation": validation.len(), "network": context.network("100×6-10, ReLU, He"),
             "optimizer": "SGD", "batch": 100, "epochs": EPOCHS, "trials_by_round": ROUNDS,
         }),
         &[
             (DATA, &context.data()),
             (SAMPLES_WORD, &train.len()),
             (words("validation images", "검증 데이터 수"), &validation.len()),
-            (NETWORK, &"784-100×6-10, ReLU, He"),
+            (NETWORK, &context.network("100×6-10, ReLU, He")),
             (OPTIMIZER, &"SGD"),
             (LEARNING_RATE, &"10⁻⁶ … 10⁻²"),
             (WEIGHT_DECAY, &"λ 10⁻⁸ … 10⁻⁴"),

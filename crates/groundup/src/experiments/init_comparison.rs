@@ -62,12 +62,12 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "network": "784-100-100-100-100-10, ReLU", "optimizer": "SGD", "learning_rate": 0.01, "batch": BATCH,
+            "network": context.network("100-100-100-100-10, ReLU"), "optimizer": "SGD", "learning_rate": 0.01, "batch": BATCH,
             "steps": STEPS,
         }),
         &[
             (DATA, &context.data()),
-            (NETWORK, &"784-100×4-10, ReLU"),
+            (NETWORK, &context.network("100×4-10, ReLU")),
             (INITIAL_WEIGHTS, &"std 0.01, √(1/n), √(2/n)"),
             (OPTIMIZER, &"SGD"),
             (LEARNING_RATE, &0.01),

@@ -73,6 +73,11 @@ impl Context<'_> {
         }
     }
 
+    /// A network of the digits' pixels and of what comes after them.
+    pub fn network(&self, layers: &str) -> String {
+        format!("{}-{layers}", self.digits.mnist.train.width())
+    }
+
     /// What the digits are called.
     pub fn data(&self) -> &'static str {
         digits_said(self.digits.name, self.language)
@@ -85,7 +90,7 @@ impl Context<'_> {
 
     /// The seeds of the runs.
     pub fn seeds(&self) -> impl Iterator<Item = u64> {
-        self.seed..self.seed + self.runs
+        (0..self.runs).map(|run| self.seed + run)
     }
 
     /// Does independent jobs, on the pool if there is one, each on one thread; the results keep their order. `work` counts
@@ -135,7 +140,7 @@ pub fn digits_said(name: &'static str, language: Language) -> &'static str {
 
 /// The seeds of so many runs, as they are written: "1", "1–3".
 pub fn seeds_said(first: u64, runs: u64) -> String {
-    let last = first + runs - 1;
+    let last = first + (runs - 1);
     if first == last { first.to_string() } else { format!("{first}–{last}") }
 }
 

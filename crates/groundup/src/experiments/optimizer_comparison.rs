@@ -73,7 +73,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "network": "784-100-100-100-100-10, ReLU, He", "batch": BATCH, "steps": STEPS,
+            "network": context.network("100-100-100-100-10, ReLU, He"), "batch": BATCH, "steps": STEPS,
             "learning_rate": {
                 "sgd": 0.01, "momentum": 0.01, "adagrad": 0.01, "adam": 0.001, "nesterov": 0.01, "rmsprop": RMSPROP_RATE,
             },
@@ -81,7 +81,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         }),
         &[
             (DATA, &context.data()),
-            (NETWORK, &"784-100×4-10, ReLU, He"),
+            (NETWORK, &context.network("100×4-10, ReLU, He")),
             (BATCH_WORD, &BATCH),
             (STEPS_WORD, &STEPS),
             (LEARNING_RATE, &"SGD, Momentum, Nesterov, AdaGrad 0.01; Adam, RMSProp 0.001"),

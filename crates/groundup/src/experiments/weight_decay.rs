@@ -44,13 +44,13 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "samples": SAMPLES, "network": "784-100×6-10, ReLU, He", "optimizer": "SGD",
+            "samples": SAMPLES.min(context.digits.mnist.train.len()), "network": context.network("100×6-10, ReLU, He"), "optimizer": "SGD",
             "learning_rate": 0.01, "batch": 100, "epochs": EPOCHS, "lambda": [0.0, LAMBDA],
         }),
         &[
             (DATA, &context.data()),
-            (SAMPLES_WORD, &SAMPLES),
-            (NETWORK, &"784-100×6-10, ReLU, He"),
+            (SAMPLES_WORD, &SAMPLES.min(context.digits.mnist.train.len())),
+            (NETWORK, &context.network("100×6-10, ReLU, He")),
             (OPTIMIZER, &"SGD"),
             (LEARNING_RATE, &0.01),
             (WEIGHT_DECAY, &format!("λ 0, {LAMBDA}")),

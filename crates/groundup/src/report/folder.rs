@@ -97,9 +97,8 @@ impl Folder {
     }
 
     fn set(&mut self, name: &str, state: State) {
-        if let Some(experiment) = self.experiments.iter_mut().find(|experiment| experiment.0 == name) {
-            experiment.1 = state;
-        }
+        let experiment = self.experiments.iter_mut().find(|experiment| experiment.0 == name);
+        experiment.unwrap_or_else(|| panic!("{name} is one of the experiments that were asked for")).1 = state;
         self.print(false);
     }
 

@@ -75,8 +75,24 @@ fn the_ladder_has_a_bar_for_each_rung_on_the_terminal_and_in_the_drawing() {
         assert!(line.contains("GFLOP/s") && line.contains("% of"), "{line}");
         assert!(svg.contains(rung), "{rung} is not in the drawing");
     }
-    let [cause, cure] = failure_of(&["ladder", "--shape", "2x2x2", "--threads", "1", "--out", "no/such/folder.svg"]);
-    assert!(cause.contains("no/such/folder.svg") && cure.contains("folder"), "{cause}\n{cure}");
+    let below = format!("{}/below.svg", drawing.display());
+    let [cause, _] = failure_of(&["ladder", "--shape", "2x2x2", "--threads", "1", "--out", &below]);
+    assert!(cause.contains(drawing.to_str().unwrap()), "{cause}");
+}
+
+#[test]
+fn seeds_up_to_the_last_are_run_and_none_beyond_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("report");
+    let chapter = |seed: &str, runs: &str| {
+        let options =
+            ["--runs", runs, "--threads", "1", "--out", out.to_str().unwrap(), "--data", "synthetic", "--seed", seed];
+        command(dir.path(), &[&["chapter", "optimizer-paths"], &options[..]].concat())
+    };
+    let last = Ran::of(&mut chapter("18446744073709551613", "2"));
+    assert_eq!(last.status, Some(0), "{}", last.err);
+    let [cause, cure] = failure(&mut chapter("18446744073709551615", "3"));
+    assert!(cause.contains("3 runs from seed 18446744073709551615") && cure.contains("--seed"), "{cause}\n{cure}");
 }
 
 #[test]
@@ -181,7 +197,12 @@ fn a_wrong_command_line_is_status_2_says_what_is_wrong_and_does_nothing() {
         (&["train", "--dropout", "1"], "--dropout"),
         (&["train", "--batch-size", "0"], "--batch-size"),
         (&["train", "--threads", "0"], "--threads"),
-        (&["train", "--lr", "fast"], "--lr"),
+        (&["train", "--lr", "fast"], "0 or more"),
+        (&["train", "--lr", "-0.1"], "0 or more"),
+        (&["train", "--lr=inf"], "0 or more"),
+        (&["train", "--weight-decay", "nan"], "0 or more"),
+        (&["train", "--schedule", "step:1:nan"], "step:EPOCHS:FACTOR"),
+        (&["train", "--schedule", "cosine:2:-1"], "no negative number"),
         (&["train", "--seed", "-1"], "-1"),
         (&["train", "--steps", "1", "--epochs", "1"], "--epochs"),
         (&["evaluate"], "--model"),
@@ -190,6 +211,7 @@ fn a_wrong_command_line_is_status_2_says_what_is_wrong_and_does_nothing() {
         (&["search", "--shard", "3/2"], "1/4"),
         (&["search", "--shard", "0/2"], "1/4"),
         (&["search", "--trials", "0"], "--trials"),
+        (&["search", "--rounds", "18446744073709551615"], "1 to 1000"),
         (&["search", "--jobs", "0"], "--jobs"),
         (&["roofline", "--workload", "E"], "A, B, C, D"),
         (&["roofline", "--threads", "0"], "--threads"),

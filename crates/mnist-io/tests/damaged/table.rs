@@ -23,7 +23,7 @@ const GZIP: &[&str] = &["damaged gzip data ("];
 const KIND: &[&str] = &["is needed here"];
 pub const ONE_EACH: &[&str] = &["there must be one each"];
 const NONE: &[&str] = &["there must be some"];
-const MISSING: &[&str] = &["(.gz); point --data or MNIST_DIR at"];
+const MISSING: &[&str] = &["(.gz); name a folder with the four MNIST files (--data or MNIST_DIR), or run"];
 const OTHER_SIZE: &[&str] = &["but those of the training set have"];
 /// Where a flipped bit may be any of these.
 const ANY: &[&str] = &[TRUNCATED[0], TRAILING[0], MAGIC[0], OVERSIZED[0], GZIP[0], KIND[0], ONE_EACH[0]];

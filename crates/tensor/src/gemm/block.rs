@@ -49,11 +49,21 @@ pub(super) struct Packed(pub *mut f32);
 // SAFETY: see the type.
 unsafe impl Sync for Packed {}
 
-/// Rows of Cᵀ computed at a time by [`Block::turned`], and floats on the stack for them.
+/// Columns of Cᵀ, which are rows of C, computed at a time by [`Block::turned`]: of up to sixteen rows of Cᵀ, on the stack.
 const TURNED_COLUMNS: usize = 8 * LANES;
 
 /// Scatters a turned tile: C[i, j] = tile[j][i] for i < rows, j < columns.
-struct Turn<'a> {
+struct Turn<'a>(TurnedTile<'a>);
+
+impl<'a> Turn<'a> {
+    /// # Safety
+    /// `c` is writable at `i·c_row + j` for i < rows ≤ 128, j < columns ≤ 16, and nobody else touches those elements.
+    unsafe fn new(tile: TurnedTile<'a>) -> Self {
+        Self(tile)
+    }
+}
+
+struct TurnedTile<'a> {
     tile: &'a [[f32; TURNED_COLUMNS]; LANES],
     rows: usize,
     columns: usize,
@@ -68,7 +78,7 @@ impl Op for Turn<'_> {
     fn run<I: Isa>(self, isa: I) {
         /// At most `COLUMNS` columns: what the compiler knows to be zero it need not shuffle.
         #[inline(always)]
-        fn scatter<I: Isa, const COLUMNS: usize>(isa: I, turn: &Turn<'_>) {
+        fn scatter<I: Isa, const COLUMNS: usize>(isa: I, turn: &TurnedTile<'_>) {
             for from in (0..turn.rows).step_by(LANES) {
                 let block = isa.transpose(std::array::from_fn(|j| {
                     if j < COLUMNS {
@@ -79,12 +89,13 @@ impl Op for Turn<'_> {
                     }
                 }));
                 for (i, row) in block.into_iter().enumerate().take(turn.rows - from) {
-                    // SAFETY: row from + i < rows and columns j < columns are the caller's part of C.
+                    // SAFETY: as `new` was promised: row from + i < rows, columns j < columns.
                     unsafe { isa.store_ptr_part(row, turn.c.add((from + i) * turn.c_row), turn.columns) }
                 }
             }
         }
-        if self.columns <= 4 { scatter::<I, 4>(isa, &self) } else { scatter::<I, LANES>(isa, &self) }
+        let Self(tile) = self;
+        if tile.columns <= 4 { scatter::<I, 4>(isa, &tile) } else { scatter::<I, LANES>(isa, &tile) }
     }
 }
 
@@ -319,12 +330,16 @@ impl Block<'_> {
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
             block.multiply(exec, 0..self.columns.len(), false, None);
-            exec.run(Turn {
-                tile: &tile,
-                rows: chunk.len(),
-                columns: self.columns.len(),
-                c: o.c.wrapping_add(chunk.start * o.c_row + self.columns.start),
-                c_row: o.c_row,
+            // SAFETY: these rows and columns are inside m and n, which the view of C was checked to reach, or in a piece's buffer, which was sized for
+            // them; no other thread has them. There are at most 16 columns, for `tile` has no more rows, and at most 128 rows.
+            exec.run(unsafe {
+                Turn::new(TurnedTile {
+                    tile: &tile,
+                    rows: chunk.len(),
+                    columns: self.columns.len(),
+                    c: o.c.wrapping_add(chunk.start * o.c_row + self.columns.start),
+                    c_row: o.c_row,
+                })
             });
         }
     }
@@ -403,7 +418,9 @@ impl<'a> Panel<'a> {
         t.needed = needed;
         // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B and C were
         // checked to reach. `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread
-        // has these rows and columns of C. The kernels are those of an ISA whose token the caller holds, so the
+        // has these rows and columns of C; what the epilogue reads was checked to have them too. A list is of the block's steps, for as many tiles as
+        // follow, with room behind it (`Needed::find`). `copy` is the panel's part of the packing buffer, which `band` sized and which one tile
+        // writes. The kernels are those of an ISA whose token the caller holds, so the
         // CPU has its instructions.
         unsafe { self.kernels[rows.len() / tiles - 1](t) }
     }

@@ -15,7 +15,7 @@
 //! two inner loops change places ([`Plan::panels_first`]): dX of the first layer gained 7 %, a hidden layer's products 2 %. (A C of
 //! 64 MB written a panel's width at a time lost 30 %.)
 //!
-//! A product whose B is not packed is one block: the two outer loops run once.
+//! A product whose B is not packed is one block of columns; it has several of k only where steps are left out ([`Plan::kc`]).
 //!
 //! Widths: the panels of a block differ by at most one vector, and the last may have half a vector more (n = 100 is six vectors
 //! and a half: 3 + 3½); the rows are shared out evenly over tiles (100 rows of at most 6: 15 tiles of 6 and 2 of 5), so
@@ -124,6 +124,7 @@ fn band(
         let needed = plan.kc * plan.nc.min(columns.len()).next_multiple_of(LANES);
         packed.make_room(needed);
     }
+    let room = packed.len();
     let buffer = Packed(packed.as_mut_ptr());
     let block = |columns: Range<usize>, steps: Range<usize>| Block {
         operands,
@@ -149,10 +150,7 @@ fn band(
         loop {
             let mut block = block(columns.clone(), pc..k.min(pc + plan.kc));
             if plan.pack {
-                assert!(
-                    columns.len().next_multiple_of(LANES) * block.steps.len() <= packed.len(),
-                    "a block fits its buffer"
-                );
+                assert!(columns.len().next_multiple_of(LANES) * block.steps.len() <= room, "a block fits its buffer");
             }
             if plan.pack && !plan.copies {
                 let fits = AtomicBool::new(true);

@@ -195,8 +195,9 @@ impl<'a> Gemm<'a> {
         Ok(())
     }
 
-    /// The route this product takes, with every step of k done, when the other threads of its pool are asleep or awake ([`Workers::now`]): for people, tests and
-    /// benches to look at.
+    /// The route of A·B, with every step of k done, when the other threads of its pool are asleep or awake ([`Workers::now`]): for people, tests and
+    /// benches to look at. (Where not the rows but the columns of C are adjacent, [`Gemm::run`] computes Cᵀ = Bᵀ·Aᵀ, and takes the route of that. What is
+    /// returned of operands whose shapes do not go together, says nothing.)
     pub fn plan(&self, exec: Exec, workers: Workers, blocking: &Blocking) -> Plan {
         Plan::new(exec, workers, &self.product(), blocking)
     }

@@ -62,7 +62,7 @@ const CHUNK: usize = 64;
 const ROOM: usize = LANES;
 
 /// Most steps of k that are listed.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// What a byte stands for: byte / 255.
 pub(super) static VALUES: [f32; 256] = values();
@@ -176,7 +176,12 @@ impl Needed {
     /// What tiles read, the first of which has that number, and whose first row of A is `row`, in a block of these steps: bytes, if they are to be
     /// looked up.
     pub fn steps(&self, source: Source<'_>, looks_up: bool, tile: usize, row: usize, steps: &Range<usize>) -> Steps {
-        let list = self.lists[tile * self.stride..][..self.stride].as_ptr();
+        // The next tiles' lists and counts are found from these.
+        assert!(
+            (tile + 1) * self.stride <= self.lists.len() && tile < self.counts.len(),
+            "there is a list for tile {tile}"
+        );
+        let list = self.lists.as_ptr().wrapping_add(tile * self.stride);
         let elements = match source {
             Source::Floats(_) => Elements::Floats,
             _ if !looks_up => Elements::Floats,
@@ -189,7 +194,7 @@ impl Needed {
                 Elements::Columns { bytes: data[row..].as_ptr(), width, indices: indices[steps.start..].as_ptr() }
             }
         };
-        Steps { list, counts: &raw const self.counts[tile], stride: self.stride, elements }
+        Steps { list, counts: self.counts.as_ptr().wrapping_add(tile), stride: self.stride, elements }
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Pack<const LOOK: bool>(PackPanel);
 impl<const LOOK: bool> Pack<LOOK> {
     /// # Safety
     /// - `b` is readable at `p·row_stride + j·column_stride` for p < k, j < columns;
-    /// - `width` is `8·⌈columns/8⌉` or more; `to` is writable for `k · width` floats that overlap nothing read here, and nobody else touches them.
+    /// - `width` is `8·⌈columns/8⌉` or more, but less than `columns + 16`; `to` is writable for `k · width` floats that overlap nothing read here, and nobody else touches them.
     pub unsafe fn new(panel: PackPanel) -> Self {
         Self(panel)
     }

@@ -153,7 +153,9 @@ pub(super) fn pieces(
         return turned.turned(exec, rows);
     }
     let (mut converted, mut kept) = (CONVERTED.take(), PIECE.take());
-    let mut ask = (matches!(operands.source, Source::Bytes(_)) && (full || looks_up)).then(Ask::nothing);
+    // Tiles of one vector, which have hardly the time for it, do not ask.
+    let asks = looks_up || (full && block.row.max_halves(Tiles::Full) > 2);
+    let mut ask = (matches!(operands.source, Source::Bytes(_)) && asks).then(Ask::nothing);
     let mut copies = copies;
     let groups = Cut::new(rows, unit, converted_at_once);
     for at in 0..groups.count {

@@ -7,7 +7,7 @@ use super::HALF_LANES;
 use super::block::MOST_TILES;
 use super::compress::MOST_STEPS;
 use super::compressed::MOST_HALVES;
-use super::needed::{self, LeftOut};
+use super::needed::{self, LONGEST, LeftOut};
 use super::operands::Source;
 use super::table::{self, Tiles};
 use crate::array::View;
@@ -192,7 +192,8 @@ pub struct Plan {
     pub copies: bool,
     /// Whether a tile's rows of a transposed A are copied together before they are multiplied with the panels.
     pub packs_a: bool,
-    /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed, else all of k.
+    /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed. Else all of k; but if steps are left out, as many as a list
+    /// holds, and where bytes are converted for that, as many as let a panel stay in L1.
     pub kc: usize,
     /// Columns in a block, at most.
     pub nc: usize,
@@ -255,16 +256,18 @@ impl Plan {
             true if from_bytes || !large => Tiles::Wide,
             true => Tiles::Tall,
         };
-        let even_steps = |most: usize| k.div_ceil(k.div_ceil(most).max(1));
+        let even_steps = |most: usize| k.div_ceil(k.div_ceil(most.max(1)).max(1));
         let halves = n.div_ceil(HALF_LANES);
         // Bytes that are converted for tiles that leave out steps: blocks of a panel that stay in L1, and whole vectors of bytes.
         let converts = skips && from_bytes && !row.looks_up;
         let kc = if converts && !one_block {
             let panels = halves.div_ceil(row.max_halves(Tiles::Wide)).max(1);
             let most = blocking.near_listed / bytes(1, HALF_LANES * halves.div_ceil(panels)).max(1);
-            even_steps(most.max(LANES)).next_multiple_of(LANES)
+            even_steps(most.clamp(LANES, LONGEST)).next_multiple_of(LANES)
         } else if skips && from_bytes {
             k
+        } else if skips {
+            even_steps(if pack { blocking.kc.min(LONGEST) } else { LONGEST })
         } else if pack {
             even_steps(blocking.kc)
         } else {

@@ -113,8 +113,9 @@ impl NonzeroBytes {
     /// If it is not there.
     #[inline(always)]
     pub(crate) fn record(&self, r: usize) -> Record<'_> {
-        let words = &self.records[self.starts[r]..self.starts[r + 1]];
-        Record { words: words.as_ptr(), count: words.len(), marks: self.marks(), of: PhantomData }
+        let [start, end] = [self.starts[r], self.starts[r + 1]];
+        // More may be read behind it.
+        Record { words: self.records[start..].as_ptr(), count: end - start, marks: self.marks(), of: PhantomData }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `tanh`: the hyperbolic tangent.
 //!
 //! ```text
-//! |x| < 0.625:  tanh x = x + x³·P(x²), P of degree 4
-//! else:         tanh x = ±(1 − 2 / (e^(2|x|) + 1))
+//! |x| < 0.625:  tanh |x| = |x| + |x|³·P(x²), P of degree 4
+//! else:         tanh |x| = 1 − 2 / (e^(2|x|) + 1)                with the sign of x, also of −0
 //! ```
 //!
 //! Plain: `x.iter().map(|x| x.tanh())`. Both branches are computed and one selected; near 0 the second would lose all
@@ -39,13 +39,12 @@ pub fn tanh_lanes<I: Isa>(isa: I, x: I::F) -> I::F {
     for c in [0.020_639_088, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
         p = isa.fma(p, square, isa.splat(c));
     }
-    let near = isa.fma(isa.mul(p, square), x, x);
-
     let size = isa.abs(x);
+    let near = isa.fma(isa.mul(p, square), size, size);
     let one = isa.splat(1.0);
     let e = exp_lanes(isa, isa.add(size, size));
     let far = isa.sub(one, isa.div(isa.splat(2.0), isa.add(e, one)));
     let sign = isa.and(isa.as_bits(x), isa.splat_u(0x8000_0000));
-    let far = isa.as_floats(isa.xor(isa.as_bits(far), sign));
-    isa.select(isa.lt(size, isa.splat(0.625)), near, far)
+    let size = isa.select(isa.lt(size, isa.splat(0.625)), near, far);
+    isa.as_floats(isa.xor(isa.as_bits(size), sign))
 }
