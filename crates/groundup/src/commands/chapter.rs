@@ -22,7 +22,7 @@ const QUICK: f64 = 2.0;
 
 /// Runs the experiments, all at the same time if there are threads for it, and writes each, and the page, as it ends.
 pub fn run(options: &Chapter) -> Result<(), Failure> {
-    if options.seed.checked_add(options.runs).is_none() {
+    if options.seed.checked_add(options.runs - 1).is_none() {
         let what = format!("{} runs from seed {} on, beyond the last seed", options.runs, options.seed);
         return Err(Failure::new(format!("{what}; lower --seed")));
     }

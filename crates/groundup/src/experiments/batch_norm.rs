@@ -194,6 +194,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         panel_size: [180.0, 120.0],
         panels,
     };
+    let samples = SAMPLES.min(context.digits.mnist.train.len());
     Ok(Description {
         name: "batch-norm",
         title: words("Batch normalisation forgives the initial weights", "배치 정규화는 초깃값에 크게 의존하지 않는다"),
@@ -209,12 +210,13 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "samples": SAMPLES.min(context.digits.mnist.train.len()), "network": context.network("100×5-10, ReLU"), "optimizer": "SGD", "learning_rate": 0.01, "batch": 100,
+            "samples": samples, "network": context.network("100×5-10, ReLU"),
+            "optimizer": "SGD", "learning_rate": 0.01, "batch": 100,
             "steps": STEPS, "evaluated_every": EVERY,
         }),
         &[
             (DATA, &context.data()),
-            (SAMPLES_WORD, &SAMPLES.min(context.digits.mnist.train.len())),
+            (SAMPLES_WORD, &samples),
             (NETWORK, &context.network("100×5-10, ReLU")),
             (INITIAL_WEIGHTS, &"std 1 … 0.0001"),
             (OPTIMIZER, &"SGD"),

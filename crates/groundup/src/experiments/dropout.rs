@@ -33,6 +33,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     let (mut curves, ensembles) =
         compare(context, &subject, &VARIANTS, &|trainer| Ensemble::of(exec, trainer, &context.digits.mnist.test))?;
     curves.results[VARIANTS[1].key]["ensemble"] = numbers(&ensembles);
+    let samples = SAMPLES.min(context.digits.mnist.train.len());
     Ok(Description {
         name: "dropout",
         title: words("Dropout narrows the gap", "드롭아웃은 훈련과 시험의 차이를 줄인다"),
@@ -47,12 +48,13 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "samples": SAMPLES.min(context.digits.mnist.train.len()), "network": context.network("100×6-10, ReLU, He"), "optimizer": "SGD",
+            "samples": samples, "network": context.network("100×6-10, ReLU, He"),
+            "optimizer": "SGD",
             "learning_rate": 0.01, "batch": 100, "epochs": EPOCHS, "ratio": [0.0, RATIO],
         }),
         &[
             (DATA, &context.data()),
-            (SAMPLES_WORD, &SAMPLES.min(context.digits.mnist.train.len())),
+            (SAMPLES_WORD, &samples),
             (NETWORK, &context.network("100×6-10, ReLU, He")),
             (OPTIMIZER, &"SGD"),
             (LEARNING_RATE, &0.01),

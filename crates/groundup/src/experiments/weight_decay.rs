@@ -28,6 +28,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         epochs: EPOCHS,
     };
     let (curves, _) = compare(context, &subject, &VARIANTS, &|_| Ok(()))?;
+    let samples = SAMPLES.min(context.digits.mnist.train.len());
     Ok(Description {
         name: "weight-decay",
         title: words("Weight decay narrows the gap", "가중치 감소는 훈련과 시험의 차이를 줄인다"),
@@ -44,12 +45,13 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     .report(
         context,
         &json!({
-            "samples": SAMPLES.min(context.digits.mnist.train.len()), "network": context.network("100×6-10, ReLU, He"), "optimizer": "SGD",
+            "samples": samples, "network": context.network("100×6-10, ReLU, He"),
+            "optimizer": "SGD",
             "learning_rate": 0.01, "batch": 100, "epochs": EPOCHS, "lambda": [0.0, LAMBDA],
         }),
         &[
             (DATA, &context.data()),
-            (SAMPLES_WORD, &SAMPLES.min(context.digits.mnist.train.len())),
+            (SAMPLES_WORD, &samples),
             (NETWORK, &context.network("100×6-10, ReLU, He")),
             (OPTIMIZER, &"SGD"),
             (LEARNING_RATE, &0.01),

@@ -89,7 +89,7 @@ fn seeds_up_to_the_last_are_run_and_none_beyond_it() {
             ["--runs", runs, "--threads", "1", "--out", out.to_str().unwrap(), "--data", "synthetic", "--seed", seed];
         command(dir.path(), &[&["chapter", "optimizer-paths"], &options[..]].concat())
     };
-    let last = Ran::of(&mut chapter("18446744073709551613", "2"));
+    let last = Ran::of(&mut chapter("18446744073709551614", "2"));
     assert_eq!(last.status, Some(0), "{}", last.err);
     let [cause, cure] = failure(&mut chapter("18446744073709551615", "3"));
     assert!(cause.contains("3 runs from seed 18446744073709551615") && cure.contains("--seed"), "{cause}\n{cure}");
