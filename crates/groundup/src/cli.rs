@@ -170,6 +170,15 @@ pub struct Train {
     /// Save the trained network.
     #[arg(long, value_name = "FILE.safetensors")]
     pub save: Option<PathBuf>,
+    /// Keep the run in a file as it goes, for --resume; `evaluate` reads it too.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub checkpoint: Option<PathBuf>,
+    /// Steps from one checkpoint to the next [default: an epoch's]; there is also one after the last.
+    #[arg(long, value_name = "STEPS", requires = "checkpoint", value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_every: Option<u64>,
+    /// Take up the run of a checkpoint; all options as they were, but the length may be another. A log is gone on with.
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub resume: Option<PathBuf>,
     /// Also say where the time of a step goes, by layer and kernel, from some steps of a run with the same settings after it.
     #[arg(long)]
     pub profile: bool,

@@ -47,6 +47,16 @@ impl Optimizer {
         self.learning_rate = learning_rate;
     }
 
+    /// The state of each parameter, in order: each as long as the parameter, or empty where the rule has no such state.
+    pub fn state(&mut self) -> &mut [[AlignedBuf<f32>; 2]] {
+        &mut self.slots
+    }
+
+    /// Begins so many steps at once: those of a run that is taken up again, whose state is put back.
+    pub fn take_up(&mut self, steps: u64) {
+        (0..steps).for_each(|_| self.begin_step());
+    }
+
     /// Begins step t ← t + 1, whose updates share Adam's corrections.
     pub fn begin_step(&mut self) {
         self.steps += 1;

@@ -91,7 +91,7 @@ pub struct Config {
 }
 
 /// What a run may need: more is a slip of the finger.
-const MOST_BYTES: usize = 64 << 30;
+const MOST_BYTES: u64 = 64 << 30;
 
 impl Config {
     /// The chapter's network of `hidden` layers with ReLU and He's weights, trained by `rule` at its usual rate on batches of
@@ -181,7 +181,7 @@ impl Config {
         if !(moved.is_finite() && moved >= 0.0) {
             return error(format!("a schedule with {moved}"), "give a number, 0 or more");
         }
-        if self.bytes().is_none_or(|bytes| bytes > MOST_BYTES) {
+        if self.bytes().is_none_or(|bytes| bytes as u64 > MOST_BYTES) {
             let what = format!("a network of {:?} units and batches of {}", self.architecture.hidden, self.batch);
             return error(format!("{what}, which would take more than 64 GiB"), "lower --hidden or --batch-size");
         }

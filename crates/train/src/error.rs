@@ -39,6 +39,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A checkpoint.
+    #[error("{path}: {what}; give a checkpoint of a run with these settings", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A log file.
     #[error("{path}: {source}; give a file that can be written", path = path.display())]
     Log {

@@ -8,6 +8,7 @@
 //! | `run.rs` | the loop: steps, epochs, evaluations, an observer that is told of each |
 //! | `log.rs` | the run as JSON lines |
 //! | `model.rs` | models as safetensors files |
+//! | `checkpoint.rs` | runs that can be taken up again |
 //! | `search.rs` | random search over log ranges, and narrowing them |
 //! | `decimal.rs` | powers of ten with the same bits everywhere |
 //!
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod config;
 pub mod decimal;
 mod error;
@@ -25,10 +27,11 @@ pub mod search;
 mod trainer;
 mod workload;
 
+pub use checkpoint::Checkpoints;
 pub use config::{Config, Length, Preset};
 pub use error::Error;
 pub use log::JsonLog;
 pub use model::{Model, weights_sha256};
-pub use run::{EpochReport, Observer, Outcome, Quiet, StepReport, run};
+pub use run::{EpochReport, Observer, Outcome, Quiet, StepReport, run, run_with_checkpoints};
 pub use trainer::{Trainer, accuracy};
 pub use workload::Workload;

@@ -9,9 +9,10 @@
 
 use crate::error::Error;
 use crate::run::{EpochReport, Observer, StepReport};
+use mnist_io::file::write_atomically;
 use serde_json::{Map, Value, json};
 use std::fs::{File, create_dir_all};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a run to a file as it goes.
@@ -49,6 +50,36 @@ impl JsonLog {
         Ok(log)
     }
 
+    /// Goes on with the file of a run that is taken up after so many steps: later lines are left out. A file that is not there is created.
+    ///
+    /// # Errors
+    /// What the system says of the file; if a line of it is none of such a log.
+    pub fn resume(path: &Path, settings: &Map<String, Value>, steps: u64) -> Result<Self, Error> {
+        let error = |source| Error::Log { path: path.to_owned(), source };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Self::create(path, settings),
+            Err(e) => return Err(error(e)),
+        };
+        let mut kept = Vec::new();
+        for (number, text) in (1..).zip(text.lines()) {
+            let foreign = |_| error(std::io::Error::other(format!("line {number} is none of a log")));
+            let line: Value = serde_json::from_str(text).map_err(foreign)?;
+            // The first line has no step. A last one, of a run that ended, has none either.
+            let keeps = match line["step"].as_u64() {
+                Some(step) => step <= steps,
+                None => line["event"] == "run",
+            };
+            if keeps {
+                kept.extend_from_slice(text.as_bytes());
+                kept.push(b'\n');
+            }
+        }
+        write_atomically(path, |file| file.write_all(&kept))?;
+        let file = File::options().append(true).open(path).map_err(error)?;
+        Ok(Self { path: path.to_owned(), file, pending: Vec::new() })
+    }
+
     /// Writes the last line, with the run's results.
     ///
     /// # Errors
@@ -78,6 +109,10 @@ impl Drop for JsonLog {
 }
 
 impl Observer for JsonLog {
+    fn keep(&mut self) -> Result<(), Error> {
+        self.flush()
+    }
+
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
         let StepReport { step, epoch, loss, learning_rate, .. } = *report;
         let line = json!({"event": "step", "step": step, "epoch": epoch, "loss": loss, "learning_rate": learning_rate});

@@ -4,6 +4,7 @@
 //! `layers.0.bias`, `layers.1.gamma`, `layers.1.running_mean`. What the network is made of stands as JSON under the one
 //! metadata key `groundup`: with a second key the file's bytes would depend on the writer's hash seed.
 
+use crate::checkpoint::RunState;
 use crate::config::Preset;
 use crate::error::Error;
 use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Parameter, Role};
@@ -27,7 +28,7 @@ pub struct Model {
 
 /// The JSON of the metadata.
 #[derive(Debug, Serialize, Deserialize)]
-struct Description {
+pub(crate) struct Description {
     version: u32,
     inputs: usize,
     hidden: Vec<usize>,
@@ -37,6 +38,9 @@ struct Description {
     batch_norm: Option<String>,
     /// Ratio and preset of dropout, if there is any.
     dropout: Option<(f32, String)>,
+    /// Of a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunState>,
 }
 
 /// SHA-256 over all parameters' little-endian bytes, in network order.
@@ -50,8 +54,11 @@ pub fn weights_sha256(network: &mut Network) -> String {
     hex(&hasher.finalize())
 }
 
+/// A tensor's name, shape and bytes.
+pub(crate) type Named = (String, Vec<usize>, Vec<u8>);
+
 /// The named tensors of a network: parameters and running statistics.
-fn tensors(network: &mut Network) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+fn tensors(network: &mut Network) -> Vec<Named> {
     let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let mut named = Vec::new();
     network.parameters(&mut |layer, parameter| {
@@ -65,6 +72,69 @@ fn tensors(network: &mut Network) -> Vec<(String, Vec<usize>, Vec<u8>)> {
     named
 }
 
+/// The bytes of a model, or with more tensors and the `run` of a checkpoint. The same network gives the same bytes.
+pub(crate) fn serialize(network: &mut Network, more: Vec<Named>, run: Option<RunState>) -> Result<Vec<u8>, String> {
+    let architecture = network.architecture();
+    let preset = |torch: bool| if torch { Preset::Torch } else { Preset::Book }.name().to_owned();
+    let description = Description {
+        version: 1,
+        inputs: architecture.inputs,
+        hidden: architecture.hidden.clone(),
+        classes: architecture.classes,
+        activation: architecture.activation.name().to_owned(),
+        batch_norm: architecture.batch_norm.map(|form| preset(form == BatchNormForm::Torch)),
+        dropout: architecture.dropout.map(|(ratio, form)| (ratio, preset(form == DropoutForm::Torch))),
+        run,
+    };
+    let description = serde_json::to_string(&description).map_err(|e| e.to_string())?;
+    let mut tensors = tensors(network);
+    tensors.extend(more);
+    let views: Result<Vec<_>, _> = tensors
+        .iter()
+        .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
+        .collect();
+    let metadata = HashMap::from([(KEY.to_owned(), description)]);
+    safetensors::serialize(views.map_err(|e| e.to_string())?, Some(metadata)).map_err(|e| e.to_string())
+}
+
+/// What a file of ours says of its network, and its tensors.
+pub(crate) fn parse(bytes: &[u8]) -> Result<(Description, SafeTensors<'_>), String> {
+    let damaged = |e: safetensors::SafeTensorError| format!("not a safetensors file ({e})");
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
+    let description = metadata.metadata().as_ref().and_then(|all| all.get(KEY));
+    let description = description.ok_or_else(|| format!("no {KEY:?} metadata"))?;
+    let description = serde_json::from_str(description).map_err(|e| format!("its {KEY:?} metadata: {e}"))?;
+    Ok((description, file))
+}
+
+/// Reads a tensor.
+pub(crate) fn fill(file: &SafeTensors<'_>, name: &str, shape: &[usize], value: &mut [f32]) -> Result<(), String> {
+    let tensor = file.tensor(name).map_err(|_| format!("no tensor {name}"))?;
+    if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+        return Err(format!("{name} is {:?} {:?}, expected F32 {shape:?}", tensor.dtype(), tensor.shape()));
+    }
+    for (value, bytes) in value.iter_mut().zip(tensor.data().as_chunks::<4>().0) {
+        *value = f32::from_le_bytes(*bytes);
+    }
+    Ok(())
+}
+
+/// Reads the tensors of a network. The first fault is returned.
+pub(crate) fn fill_network(file: &SafeTensors<'_>, network: &mut Network) -> Result<(), String> {
+    let mut filled = Ok(());
+    network.parameters(&mut |layer, p| {
+        let shape = file_shape(&p);
+        let found = fill(file, &format!("layers.{layer}.{}", p.role.name()), &shape, p.value);
+        filled = std::mem::replace(&mut filled, Ok(())).and(found);
+    });
+    network.statistics(&mut |layer, s| {
+        let found = fill(file, &format!("layers.{layer}.{}", s.name), &[s.value.len()], s.value);
+        filled = std::mem::replace(&mut filled, Ok(())).and(found);
+    });
+    filled
+}
+
 impl Model {
     /// Writes a network to a file; never half. The same network gives the same bytes.
     ///
@@ -72,30 +142,11 @@ impl Model {
     /// What the system says of the file.
     pub fn save(network: &mut Network, path: &Path) -> Result<(), Error> {
         let error = |what: String| Error::Model { path: path.to_owned(), what };
-        let architecture = network.architecture();
-        let preset = |torch: bool| if torch { Preset::Torch } else { Preset::Book }.name().to_owned();
-        let description = Description {
-            version: 1,
-            inputs: architecture.inputs,
-            hidden: architecture.hidden.clone(),
-            classes: architecture.classes,
-            activation: architecture.activation.name().to_owned(),
-            batch_norm: architecture.batch_norm.map(|form| preset(form == BatchNormForm::Torch)),
-            dropout: architecture.dropout.map(|(ratio, form)| (ratio, preset(form == DropoutForm::Torch))),
-        };
-        let description = serde_json::to_string(&description).map_err(|e| error(e.to_string()))?;
-        let tensors = tensors(network);
-        let views: Result<Vec<_>, _> = tensors
-            .iter()
-            .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
-            .collect();
-        let views = views.map_err(|e| error(e.to_string()))?;
-        let metadata = HashMap::from([(KEY.to_owned(), description)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| error(e.to_string()))?;
+        let bytes = serialize(network, Vec::new(), None).map_err(error)?;
         Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
-    /// Reads a network from a file written by [`Model::save`].
+    /// Reads a network from a file written by [`Model::save`], or of a checkpoint.
     ///
     /// # Errors
     /// If the file cannot be read, is damaged, or is not of such a network; the message names the tensor at fault.
@@ -104,13 +155,7 @@ impl Model {
         let one_line = |what: String| what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let error = |what: String| Error::Model { path: path.to_owned(), what: one_line(what) };
         let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
-        let damaged = |e: safetensors::SafeTensorError| error(format!("not a safetensors file ({e})"));
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let foreign = || error(format!("no {KEY:?} metadata"));
-        let description = metadata.metadata().as_ref().and_then(|all| all.get(KEY)).ok_or_else(foreign)?;
-        let description: Description =
-            serde_json::from_str(description).map_err(|e| error(format!("its {KEY:?} metadata: {e}")))?;
+        let (description, file) = parse(&bytes).map_err(error)?;
         let architecture = description.architecture().map_err(error)?;
 
         // What the network would hold must be what the file holds, before anything of that size is made.
@@ -122,30 +167,8 @@ impl Model {
         let units = architecture.hidden.iter().sum::<usize>() + architecture.classes;
         let batch = ((1_usize << 22) / units).clamp(1, 250);
         let mut network = Network::new(exec, architecture, 0, batch);
-        let mut fault = None;
-        let mut fill = |name: String, shape: &[usize], value: &mut [f32]| match file.tensor(&name) {
-            Ok(tensor) if tensor.dtype() == Dtype::F32 && tensor.shape() == shape => {
-                for (value, bytes) in value.iter_mut().zip(tensor.data().as_chunks::<4>().0) {
-                    *value = f32::from_le_bytes(*bytes);
-                }
-            }
-            Ok(tensor) => {
-                let what = format!("{name} is {:?} {:?}, expected F32 {shape:?}", tensor.dtype(), tensor.shape());
-                fault.get_or_insert(what);
-            }
-            Err(_) => {
-                fault.get_or_insert(format!("no tensor {name}"));
-            }
-        };
-        network.parameters(&mut |layer, p| {
-            let shape = file_shape(&p);
-            fill(format!("layers.{layer}.{}", p.role.name()), &shape, p.value);
-        });
-        network.statistics(&mut |layer, s| fill(format!("layers.{layer}.{}", s.name), &[s.value.len()], s.value));
-        match fault {
-            Some(what) => Err(error(what)),
-            None => Ok(Self { network }),
-        }
+        fill_network(&file, &mut network).map_err(error)?;
+        Ok(Self { network })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop: steps, evaluations, and an observer that is told of both.
 
+use crate::checkpoint::Checkpoints;
 use crate::config::Length;
 use crate::error::Error;
 use crate::trainer::Trainer;
@@ -57,6 +58,14 @@ pub trait Observer {
         let _ = report;
         Ok(())
     }
+
+    /// Before a checkpoint is written: what was told so far must be kept as well.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn keep(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// An observer that does nothing.
@@ -68,7 +77,7 @@ impl Observer for Quiet {}
 /// How a run ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Steps made.
+    /// Steps made, also before the run was taken up.
     pub steps: u64,
     /// Time of the steps alone: no loading, no evaluation.
     pub training_time: Duration,
@@ -90,21 +99,33 @@ pub fn run(
     test: &Dataset,
     observers: &mut [&mut dyn Observer],
 ) -> Result<Outcome, Error> {
+    run_with_checkpoints(trainer, train, test, observers, None)
+}
+
+/// [`run`], which writes checkpoints as it goes.
+///
+/// # Errors
+/// As [`run`], and what the system says of the file.
+pub fn run_with_checkpoints(
+    trainer: &mut Trainer,
+    train: &Dataset,
+    test: &Dataset,
+    observers: &mut [&mut dyn Observer],
+    checkpoints: Option<&Checkpoints>,
+) -> Result<Outcome, Error> {
     let per_epoch = trainer.config().steps_per_epoch(train.len());
     let steps = trainer.config().steps(train.len());
     let by_epochs = matches!(trainer.config().length, Length::Epochs(_));
     let mut training_time = Duration::ZERO;
-    let (mut loss, mut epoch_loss) = (f64::NAN, 0.0);
     let mut evaluated = None;
     while trainer.steps() < steps {
         let started = Instant::now();
-        loss = trainer.step()?;
+        let loss = trainer.step()?;
         training_time += started.elapsed();
         let step = trainer.steps();
         if !loss.is_finite() {
             return Err(Error::NotFinite { step, loss, learning_rate: trainer.learning_rate() });
         }
-        epoch_loss += loss;
         let epoch = (step - 1) / per_epoch;
         let report = StepReport { step, steps, epoch, loss, learning_rate: trainer.learning_rate() };
         for observer in &mut *observers {
@@ -112,8 +133,7 @@ pub fn run(
         }
         if by_epochs && step.is_multiple_of(per_epoch) {
             let (train_accuracy, test_accuracy) = (trainer.accuracy(train)?, trainer.accuracy(test)?);
-            let mean_loss = epoch_loss / per_epoch as f64;
-            epoch_loss = 0.0;
+            let mean_loss = trainer.epoch_loss() / per_epoch as f64;
             let report =
                 EpochReport { epoch: epoch + 1, step, mean_loss, train_accuracy, test_accuracy, training_time };
             for observer in &mut *observers {
@@ -121,10 +141,22 @@ pub fn run(
             }
             evaluated = Some((step, train_accuracy, test_accuracy));
         }
+        if let Some(Checkpoints { path, every }) = checkpoints
+            && (step.is_multiple_of((*every).max(1)) || step == steps)
+        {
+            observers.iter_mut().try_for_each(|observer| observer.keep())?;
+            trainer.save_checkpoint(path)?;
+        }
     }
     let (train_accuracy, test_accuracy) = match evaluated {
         Some((step, train_accuracy, test_accuracy)) if step == trainer.steps() => (train_accuracy, test_accuracy),
         _ => (trainer.accuracy(train)?, trainer.accuracy(test)?),
     };
-    Ok(Outcome { steps: trainer.steps(), training_time, train_loss: loss, train_accuracy, test_accuracy })
+    Ok(Outcome {
+        steps: trainer.steps(),
+        training_time,
+        train_loss: trainer.last_loss(),
+        train_accuracy,
+        test_accuracy,
+    })
 }

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use tensor::Exec;
 use tensor::limits::Limits;
 use train::{
-    Config, EpochReport, Error, JsonLog, Length, Model, Observer, Quiet, StepReport, Trainer, run as run_training,
-    weights_sha256,
+    Checkpoints, Config, EpochReport, Error, JsonLog, Length, Model, Observer, Quiet, StepReport, Trainer,
+    run_with_checkpoints, weights_sha256,
 };
 
 /// Shows the epochs as lines and the steps as a bar.
@@ -91,9 +91,27 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         println!("net:  {}, {} at {rate}, on {}", shape.join("-"), rule, exec.isa().name());
     }
     // Before anything is computed that could not be kept.
-    options.save.as_deref().map(check_writable).transpose()?;
-    let mut trainer = Trainer::new(config, exec, samples.clone())?;
-    let mut log = options.log.as_deref().map(|path| JsonLog::create(path, &settings)).transpose()?;
+    for path in options.save.iter().chain(&options.checkpoint) {
+        check_writable(path)?;
+    }
+    let mut trainer = match &options.resume {
+        Some(path) => Trainer::resume(config, exec, samples.clone(), path)?,
+        None => Trainer::new(config, exec, samples.clone())?,
+    };
+    let first = trainer.steps();
+    if let (true, Some(path)) = (talk, &options.resume) {
+        println!("taken up after step {first}, from {}", path.display());
+    }
+    let open = |path| match options.resume {
+        Some(_) => JsonLog::resume(path, &settings, first),
+        None => JsonLog::create(path, &settings),
+    };
+    let mut log = options.log.as_deref().map(open).transpose()?;
+    let per_epoch = trainer.config().steps_per_epoch(samples.len());
+    let checkpoints = options
+        .checkpoint
+        .clone()
+        .map(|path| Checkpoints { path, every: options.checkpoint_every.unwrap_or(per_epoch) });
     let bar = if options.quiet || options.json {
         ProgressBar::hidden()
     } else {
@@ -106,7 +124,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         if let Some(log) = &mut log {
             observers.push(log);
         }
-        run_training(&mut trainer, &samples, &digits.mnist.test, &mut observers)
+        run_with_checkpoints(&mut trainer, &samples, &digits.mnist.test, &mut observers, checkpoints.as_ref())
     })??;
     bar.finish_and_clear();
 
@@ -125,7 +143,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         log.finish(&results)?;
     }
     if talk {
-        let rate = outcome.training_time.as_secs_f64() * 1e3 / outcome.steps.max(1) as f64;
+        let rate = outcome.training_time.as_secs_f64() * 1e3 / (outcome.steps - first).max(1) as f64;
         println!(
             "{} steps, {rate:.3} ms each: loss {:.4}, train {:.2} %, test {:.2} %",
             outcome.steps,

@@ -291,3 +291,35 @@ fn a_log_or_model_that_cannot_be_written_is_named() {
     groundup(&["train", "--data", digits(), "--hidden", "none", "--steps", "1", "--save", model.to_str().unwrap()]);
     assert!(json(&["evaluate", "--json", "--data", digits(), "--model", model.to_str().unwrap()]).is_object());
 }
+
+#[test]
+fn a_run_that_is_taken_up_ends_with_the_weights_and_the_log_of_one_that_never_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let [kept, log, whole_log] = ["kept.safetensors", "run.jsonl", "whole.jsonl"].map(file);
+    let run = |options: &[&str]| {
+        let network =
+            ["--hidden", "30,20", "--batch-norm", "--dropout", "0.2", "--optimizer", "adam", "--threads", "2"];
+        train(&[&network[..], options].concat())
+    };
+    let whole = run(&["--steps", "8", "--log", &whole_log]);
+    let half = run(&["--steps", "5", "--log", &log, "--checkpoint", &kept, "--checkpoint-every", "2"]);
+    assert_ne!(weights(&half), weights(&whole));
+    let rest = run(&["--steps", "8", "--log", &log, "--resume", &kept]);
+    assert_eq!(weights(&rest), weights(&whole));
+    for key in ["steps", "train_loss", "train_accuracy", "test_accuracy"] {
+        assert_eq!(rest[key], whole[key], "{key}");
+    }
+    let steps = |path: &str| -> Vec<Value> {
+        let text = fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["event"] == "step").collect()
+    };
+    assert_eq!(steps(&log), steps(&whole_log));
+    // Another run is not taken up, and a checkpoint is a model.
+    let other =
+        ["train", "--data", digits(), "--batch-norm", "--dropout", "0.2", "--optimizer", "adam", "--hidden", "30"];
+    let [cause, cure] = failure_of(&[&other[..], &["--resume", &kept]].concat());
+    assert!(cause.contains("hidden 30,20, not 30") && cure.contains("these settings"), "{cause}\n{cure}");
+    assert!(json(&["evaluate", "--json", "--data", digits(), "--model", &kept]).is_object());
+}

@@ -1,0 +1,139 @@
+//! A run that can be taken up again: what it is after a step, in a file that is also a model.
+//!
+//! | in the file | |
+//! |---|---|
+//! | the network | as in a model (`model.rs`), so that `evaluate` reads it |
+//! | `optimizer.3.0` | the first state of the fourth parameter, in network order; as many as the rule has |
+//! | JSON | the settings, the SHA-256 of the training samples, the step, its loss, and the sum of its epoch's |
+//!
+//! ```text
+//! run:   step 1 ‥ 500 ─▶ file          taken up:  the batches of 500 steps drawn again ─▶ step 501 ‥
+//! ```
+//!
+//! The random streams need not be kept: batches, and Adam's corrections, are functions of the seed and the number of the step, and are made again, a million
+//! steps in a second; a dropout mask is a hash of the step. So a run that was taken up has the bits of one that never ended.
+
+use crate::config::{Config, Preset};
+use crate::error::Error;
+use crate::model::{fill, fill_network, parse, serialize};
+use crate::trainer::Trainer;
+use layers::{BatchNormForm, DropoutForm};
+use mnist_io::Dataset;
+use mnist_io::file::{hex, write_atomically};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tensor::Exec;
+
+/// Where checkpoints of a run go, and after how many steps each.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    /// The file; the one before is replaced, and never half.
+    pub path: PathBuf,
+    /// Steps from one to the next; there is also one after the last step.
+    pub every: u64,
+}
+
+/// What a checkpoint's JSON says of the run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RunState {
+    settings: BTreeMap<String, String>,
+    steps: u64,
+    /// The losses as bits: a decimal may come back as its neighbour.
+    last_loss: u64,
+    epoch_loss: u64,
+}
+
+/// Most steps of a run that is taken up: as many batches are drawn again, which takes minutes.
+const MOST_STEPS: u64 = 1_000_000_000;
+
+/// All that decides a run but its length, by the names of the command line.
+fn settings(config: &Config, samples: &Dataset) -> BTreeMap<String, String> {
+    let Config { architecture, rule, learning_rate, schedule, weight_decay, batch, length: _, sampling, preset, seed } =
+        config;
+    let widths: Vec<String> = architecture.hidden.iter().map(usize::to_string).collect();
+    let form = |torch: bool| if torch { Preset::Torch } else { Preset::Book }.name();
+    let batch_norm = architecture.batch_norm.map_or("none", |of| form(of == BatchNormForm::Torch));
+    let dropout = architecture.dropout.map(|(ratio, of)| format!("{ratio} ({})", form(of == DropoutForm::Torch)));
+    let mut hasher = Sha256::new();
+    hasher.update(samples.width().to_le_bytes());
+    hasher.update(samples.pixels());
+    hasher.update(samples.labels());
+    let named = [
+        ("hidden", if widths.is_empty() { "none".to_owned() } else { widths.join(",") }),
+        ("classes", architecture.classes.to_string()),
+        ("activation", architecture.activation.name().to_owned()),
+        ("init", architecture.init.to_string()),
+        ("batch-norm", batch_norm.to_owned()),
+        ("dropout", dropout.unwrap_or_else(|| "none".to_owned())),
+        ("optimizer", format!("{rule:?}")),
+        ("lr", learning_rate.to_string()),
+        ("schedule", schedule.to_string()),
+        ("weight-decay", weight_decay.to_string()),
+        ("batch-size", batch.to_string()),
+        ("sampling", sampling.name().to_owned()),
+        ("preset", preset.name().to_owned()),
+        ("seed", seed.to_string()),
+        ("training samples", format!("SHA-256 {}", hex(&hasher.finalize()))),
+    ];
+    named.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+impl Trainer {
+    /// Writes the run as it is now to a file, never half: for [`Trainer::resume`]. It is also a model.
+    ///
+    /// # Errors
+    /// What the system says of the file.
+    pub fn save_checkpoint(&mut self, path: &Path) -> Result<(), Error> {
+        let run = RunState {
+            settings: settings(&self.config, &self.data.samples),
+            steps: self.steps,
+            last_loss: self.last_loss.to_bits(),
+            epoch_loss: self.epoch_loss.to_bits(),
+        };
+        let mut state = Vec::new();
+        for (index, slots) in self.optimizer.state().iter().enumerate() {
+            for (slot, values) in slots.iter().enumerate().filter(|(_, values)| !values.is_empty()) {
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                state.push((format!("optimizer.{index}.{slot}"), vec![values.len()], bytes));
+            }
+        }
+        let error = |what: String| Error::Checkpoint { path: path.to_owned(), what };
+        let bytes = serialize(&mut self.network, state, Some(run)).map_err(error)?;
+        Ok(write_atomically(path, |file| file.write_all(&bytes))?)
+    }
+
+    /// A run as it was when a checkpoint of it was written, over the same samples with the same settings; only the length may be another.
+    ///
+    /// # Errors
+    /// If the settings cannot be; if the file cannot be read, is damaged, or is of a run with other settings or samples: the message names the first that differs.
+    pub fn resume(config: Config, exec: Exec, data: Dataset, path: &Path) -> Result<Self, Error> {
+        let error = |what: String| {
+            let what = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            Error::Checkpoint { path: path.to_owned(), what }
+        };
+        let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+        let (description, file) = parse(&bytes).map_err(error)?;
+        let run = description.run.ok_or_else(|| error("a model, and no checkpoint".to_owned()))?;
+        for (name, now) in settings(&config, &data) {
+            let then = run.settings.get(&name).ok_or_else(|| error(format!("it does not say its {name}")))?;
+            if *then != now {
+                return Err(error(format!("it is of a run with {name} {then}, not {now}")));
+            }
+        }
+        if run.steps > MOST_STEPS {
+            return Err(error(format!("it says that {} steps were made", run.steps)));
+        }
+        let mut trainer = Self::new(config, exec, data)?;
+        fill_network(&file, &mut trainer.network).map_err(error)?;
+        for (index, slots) in trainer.optimizer.state().iter_mut().enumerate() {
+            for (slot, values) in slots.iter_mut().enumerate().filter(|(_, values)| !values.is_empty()) {
+                fill(&file, &format!("optimizer.{index}.{slot}"), &[values.len()], values).map_err(error)?;
+            }
+        }
+        trainer.take_up(run.steps, f64::from_bits(run.last_loss), f64::from_bits(run.epoch_loss));
+        Ok(trainer)
+    }
+}
