@@ -41,9 +41,14 @@ pub fn check_writable(path: &Path) -> Result<(), Error> {
     File::create(&temporary).and_then(|_| fs::remove_file(&temporary)).map_err(io_error(path))
 }
 
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A name for a temporary file in the folder of `path`, which is made if need be.
 fn temporary(path: &Path) -> Result<PathBuf, Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(io_error(folder))?;
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());

@@ -15,13 +15,11 @@
 
 use crate::config::{Config, Preset};
 use crate::error::Error;
-use crate::model::{fill, fill_network, parse, serialize};
+use crate::model::{bytes_of, fill, fill_network, one_line, parse, serialize};
 use crate::trainer::Trainer;
-use layers::{BatchNormForm, DropoutForm};
 use mnist_io::Dataset;
-use mnist_io::file::{hex, write_atomically};
+use mnist_io::file::write_atomically;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -50,17 +48,12 @@ pub(crate) struct RunState {
 const MOST_STEPS: u64 = 1_000_000_000;
 
 /// All that decides a run but its length, by the names of the command line.
-fn settings(config: &Config, samples: &Dataset) -> BTreeMap<String, String> {
+fn settings(trainer: &Trainer) -> BTreeMap<String, String> {
     let Config { architecture, rule, learning_rate, schedule, weight_decay, batch, length: _, sampling, preset, seed } =
-        config;
+        trainer.config();
     let widths: Vec<String> = architecture.hidden.iter().map(usize::to_string).collect();
-    let form = |torch: bool| if torch { Preset::Torch } else { Preset::Book }.name();
-    let batch_norm = architecture.batch_norm.map_or("none", |of| form(of == BatchNormForm::Torch));
-    let dropout = architecture.dropout.map(|(ratio, of)| format!("{ratio} ({})", form(of == DropoutForm::Torch)));
-    let mut hasher = Sha256::new();
-    hasher.update(samples.width().to_le_bytes());
-    hasher.update(samples.pixels());
-    hasher.update(samples.labels());
+    let batch_norm = architecture.batch_norm.map_or("none", |form| Preset::of_batch_norm(form).name());
+    let dropout = architecture.dropout.map(|(ratio, form)| format!("{ratio} ({})", Preset::of_dropout(form).name()));
     let named = [
         ("hidden", if widths.is_empty() { "none".to_owned() } else { widths.join(",") }),
         ("classes", architecture.classes.to_string()),
@@ -76,7 +69,7 @@ fn settings(config: &Config, samples: &Dataset) -> BTreeMap<String, String> {
         ("sampling", sampling.name().to_owned()),
         ("preset", preset.name().to_owned()),
         ("seed", seed.to_string()),
-        ("training samples", format!("SHA-256 {}", hex(&hasher.finalize()))),
+        ("training samples", format!("SHA-256 {}", trainer.samples_sha256())),
     ];
     named.map(|(name, value)| (name.to_owned(), value)).into()
 }
@@ -88,20 +81,19 @@ impl Trainer {
     /// What the system says of the file.
     pub fn save_checkpoint(&mut self, path: &Path) -> Result<(), Error> {
         let run = RunState {
-            settings: settings(&self.config, &self.data.samples),
-            steps: self.steps,
-            last_loss: self.last_loss.to_bits(),
-            epoch_loss: self.epoch_loss.to_bits(),
+            settings: settings(self),
+            steps: self.steps(),
+            last_loss: self.last_loss().to_bits(),
+            epoch_loss: self.epoch_loss().to_bits(),
         };
         let mut state = Vec::new();
         for (index, slots) in self.optimizer.state().iter().enumerate() {
             for (slot, values) in slots.iter().enumerate().filter(|(_, values)| !values.is_empty()) {
-                let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                state.push((format!("optimizer.{index}.{slot}"), vec![values.len()], bytes));
+                state.push((format!("optimizer.{index}.{slot}"), vec![values.len()], bytes_of(values)));
             }
         }
         let error = |what: String| Error::Checkpoint { path: path.to_owned(), what };
-        let bytes = serialize(&mut self.network, state, Some(run)).map_err(error)?;
+        let bytes = serialize(self.network(), state, Some(run)).map_err(error)?;
         Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
@@ -110,14 +102,12 @@ impl Trainer {
     /// # Errors
     /// If the settings cannot be; if the file cannot be read, is damaged, or is of a run with other settings or samples: the message names the first that differs.
     pub fn resume(config: Config, exec: Exec, data: Dataset, path: &Path) -> Result<Self, Error> {
-        let error = |what: String| {
-            let what = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            Error::Checkpoint { path: path.to_owned(), what }
-        };
+        let error = |what: String| Error::Checkpoint { path: path.to_owned(), what: one_line(&what) };
         let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
         let (description, file) = parse(&bytes).map_err(error)?;
         let run = description.run.ok_or_else(|| error("a model, and no checkpoint".to_owned()))?;
-        for (name, now) in settings(&config, &data) {
+        let mut trainer = Self::new(config, exec, data)?;
+        for (name, now) in settings(&trainer) {
             let then = run.settings.get(&name).ok_or_else(|| error(format!("it does not say its {name}")))?;
             if *then != now {
                 return Err(error(format!("it is of a run with {name} {then}, not {now}")));
@@ -126,8 +116,7 @@ impl Trainer {
         if run.steps > MOST_STEPS {
             return Err(error(format!("it says that {} steps were made", run.steps)));
         }
-        let mut trainer = Self::new(config, exec, data)?;
-        fill_network(&file, &mut trainer.network).map_err(error)?;
+        fill_network(&file, trainer.network()).map_err(error)?;
         for (index, slots) in trainer.optimizer.state().iter_mut().enumerate() {
             for (slot, values) in slots.iter_mut().enumerate().filter(|(_, values)| !values.is_empty()) {
                 fill(&file, &format!("optimizer.{index}.{slot}"), &[values.len()], values).map_err(error)?;

@@ -47,6 +47,16 @@ impl Preset {
         }
     }
 
+    /// Whose form of batch normalisation that is.
+    pub(crate) fn of_batch_norm(form: BatchNormForm) -> Self {
+        if form == BatchNormForm::Torch { Self::Torch } else { Self::Book }
+    }
+
+    /// Whose form of dropout that is.
+    pub(crate) fn of_dropout(form: DropoutForm) -> Self {
+        if form == DropoutForm::Torch { Self::Torch } else { Self::Book }
+    }
+
     /// How mini-batches are drawn unless one says otherwise.
     pub fn sampling(self) -> Sampling {
         match self {

@@ -9,7 +9,7 @@
 
 use crate::error::Error;
 use crate::run::{EpochReport, Observer, StepReport};
-use mnist_io::file::write_atomically;
+use mnist_io::file::{folder_of, write_atomically};
 use serde_json::{Map, Value, json};
 use std::fs::{File, create_dir_all};
 use std::io::{ErrorKind, Write};
@@ -41,8 +41,7 @@ impl JsonLog {
     /// # Errors
     /// What the system says of the file.
     pub fn create(path: &Path, settings: &Map<String, Value>) -> Result<Self, Error> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = create_dir_all(folder)
+        let file = create_dir_all(folder_of(path))
             .and_then(|()| File::create(path))
             .map_err(|source| Error::Log { path: path.to_owned(), source })?;
         let mut log = Self { path: path.to_owned(), file, pending: Vec::new() };

@@ -7,7 +7,7 @@
 use crate::checkpoint::RunState;
 use crate::config::Preset;
 use crate::error::Error;
-use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Parameter, Role};
+use layers::{Activation, Architecture, Init, Network, Parameter, Role};
 use mnist_io::file::{hex, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -57,17 +57,26 @@ pub fn weights_sha256(network: &mut Network) -> String {
 /// A tensor's name, shape and bytes.
 pub(crate) type Named = (String, Vec<usize>, Vec<u8>);
 
+/// Floats as a file has them.
+pub(crate) fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The names in a foreign file may hold anything; a message is one line.
+pub(crate) fn one_line(what: &str) -> String {
+    what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// The named tensors of a network: parameters and running statistics.
 fn tensors(network: &mut Network) -> Vec<Named> {
-    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let mut named = Vec::new();
     network.parameters(&mut |layer, parameter| {
         let shape = file_shape(&parameter);
-        named.push((format!("layers.{layer}.{}", parameter.role.name()), shape, bytes(parameter.value)));
+        named.push((format!("layers.{layer}.{}", parameter.role.name()), shape, bytes_of(parameter.value)));
     });
     network.statistics(&mut |layer, statistic| {
         let name = format!("layers.{layer}.{}", statistic.name);
-        named.push((name, vec![statistic.value.len()], bytes(statistic.value)));
+        named.push((name, vec![statistic.value.len()], bytes_of(statistic.value)));
     });
     named
 }
@@ -75,15 +84,14 @@ fn tensors(network: &mut Network) -> Vec<Named> {
 /// The bytes of a model, or with more tensors and the `run` of a checkpoint. The same network gives the same bytes.
 pub(crate) fn serialize(network: &mut Network, more: Vec<Named>, run: Option<RunState>) -> Result<Vec<u8>, String> {
     let architecture = network.architecture();
-    let preset = |torch: bool| if torch { Preset::Torch } else { Preset::Book }.name().to_owned();
     let description = Description {
         version: 1,
         inputs: architecture.inputs,
         hidden: architecture.hidden.clone(),
         classes: architecture.classes,
         activation: architecture.activation.name().to_owned(),
-        batch_norm: architecture.batch_norm.map(|form| preset(form == BatchNormForm::Torch)),
-        dropout: architecture.dropout.map(|(ratio, form)| (ratio, preset(form == DropoutForm::Torch))),
+        batch_norm: architecture.batch_norm.map(|form| Preset::of_batch_norm(form).name().to_owned()),
+        dropout: architecture.dropout.map(|(ratio, form)| (ratio, Preset::of_dropout(form).name().to_owned())),
         run,
     };
     let description = serde_json::to_string(&description).map_err(|e| e.to_string())?;
@@ -151,9 +159,7 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, is damaged, or is not of such a network; the message names the tensor at fault.
     pub fn load(exec: Exec, path: &Path) -> Result<Self, Error> {
-        // The names in a foreign file may hold anything; a message is one line.
-        let one_line = |what: String| what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let error = |what: String| Error::Model { path: path.to_owned(), what: one_line(what) };
+        let error = |what: String| Error::Model { path: path.to_owned(), what: one_line(&what) };
         let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
         let (description, file) = parse(&bytes).map_err(error)?;
         let architecture = description.architecture().map_err(error)?;

@@ -3,9 +3,11 @@
 use crate::config::{Config, Preset};
 use crate::error::Error;
 use layers::{Batch, Network, Pass, Role, Stream, UpdateRule, argmax, stream};
+use mnist_io::file::hex;
 use mnist_io::{Dataset, Sampler};
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 use tensor::Exec;
 use tensor::gemm::find_nonzero;
@@ -28,12 +30,12 @@ const EVALUATED: usize = 2;
 /// nothing. Where products leave out pixels that are 0 one by one (AVX2), those that are not are found when the trainer is made, and when a data set is first
 /// evaluated: some 30 ms and 25 MB for the 60 000 images of MNIST, and as long and 50 MB more if those are evaluated.
 pub struct Trainer {
-    pub(crate) config: Config,
+    config: Config,
     exec: Exec,
-    pub(crate) data: Prepared,
+    data: Prepared,
     /// What was evaluated last.
     evaluated: Vec<Prepared>,
-    pub(crate) network: Network,
+    network: Network,
     pub(crate) optimizer: Optimizer,
     sampler: Sampler<Xoshiro256PlusPlus>,
     /// The batch: which samples, and their labels.
@@ -41,10 +43,10 @@ pub struct Trainer {
     labels: Vec<u8>,
     /// The samples of the batch after it.
     next: Vec<usize>,
-    pub(crate) steps: u64,
+    steps: u64,
     /// Of the last step, and the sum of its epoch's.
-    pub(crate) last_loss: f64,
-    pub(crate) epoch_loss: f64,
+    last_loss: f64,
+    epoch_loss: f64,
 }
 
 impl Trainer {
@@ -78,6 +80,11 @@ impl Trainer {
             last_loss,
             epoch_loss,
         })
+    }
+
+    /// The SHA-256 of the training samples.
+    pub(crate) fn samples_sha256(&self) -> &str {
+        self.data.sha256()
     }
 
     /// Goes on after so many steps, with the losses that a run had there. Network and optimizer are put back by the caller.
@@ -229,14 +236,16 @@ impl UpdateRule for Decayed {
 }
 
 /// Samples that are read again and again, and what need be found of them only once.
-pub(crate) struct Prepared {
-    pub(crate) samples: Dataset,
+struct Prepared {
+    samples: Dataset,
     /// Their pixels that are not 0, if products ask for them.
     nonzero: Option<NonzeroBytes>,
     /// Samples of one class side by side: the same pixels and units are 0 in them, and those a matrix product leaves out (`gemm/needed.rs`).
     by_class: OnceLock<Vec<usize>>,
     /// What is known of each batch of them, as they are evaluated.
     blocks: OnceLock<Vec<NonzeroBlocks>>,
+    /// The SHA-256 of their width, pixels and labels, for checkpoints.
+    sha256: OnceLock<String>,
 }
 
 impl Prepared {
@@ -247,7 +256,17 @@ impl Prepared {
 
     /// The same of samples that are read once: to look for what is not 0 would take longer than to use it saves.
     fn read_once(samples: Dataset) -> Self {
-        Self { samples, nonzero: None, by_class: OnceLock::new(), blocks: OnceLock::new() }
+        Self { samples, nonzero: None, by_class: OnceLock::new(), blocks: OnceLock::new(), sha256: OnceLock::new() }
+    }
+
+    fn sha256(&self) -> &str {
+        self.sha256.get_or_init(|| {
+            let mut hasher = Sha256::new();
+            hasher.update(self.samples.width().to_le_bytes());
+            hasher.update(self.samples.pixels());
+            hasher.update(self.samples.labels());
+            hex(&hasher.finalize())
+        })
     }
 
     fn by_class(&self) -> &[usize] {

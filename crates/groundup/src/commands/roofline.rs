@@ -4,7 +4,7 @@ use super::{Failure, cores, on_threads};
 use crate::cli::Roofline as Options;
 use crate::figure::{Dot, Roofline};
 use crate::profile::{Entry, Profile, columns};
-use mnist_io::file::write_atomically;
+use mnist_io::file::{check_writable, write_atomically};
 use mnist_io::synthetic::Synthetic;
 use std::io::Write;
 use std::path::Path;
@@ -15,6 +15,8 @@ use train::{Error, Workload};
 
 /// Profiles steps of the workloads, and says how near their kernels come to what this machine can do: in lines, and in a plot.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    // Before anything is measured that could not be kept.
+    check_writable(&options.out)?;
     let threads = options.threads;
     let exec = Exec::new(threads)?;
     let mut workloads = options.workloads.clone();
