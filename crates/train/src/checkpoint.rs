@@ -13,14 +13,13 @@
 //! The random streams need not be kept: batches, and Adam's corrections, are functions of the seed and the number of the step, and are made again, a million
 //! steps in a second; a dropout mask is a hash of the step. So a run that was taken up has the bits of one that never ended.
 
-use crate::config::{Config, Preset};
+use crate::config::{Config, Settings, difference};
 use crate::error::Error;
 use crate::model::{bytes_of, fill, fill_network, one_line, parse, serialize};
 use crate::trainer::Trainer;
 use mnist_io::Dataset;
 use mnist_io::file::write_atomically;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tensor::Exec;
@@ -37,7 +36,7 @@ pub struct Checkpoints {
 /// What a checkpoint's JSON says of the run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunState {
-    settings: BTreeMap<String, String>,
+    settings: Settings,
     steps: u64,
     /// The losses as bits: a decimal may come back as its neighbour.
     last_loss: u64,
@@ -47,31 +46,11 @@ pub(crate) struct RunState {
 /// Most steps of a run that is taken up: as many batches are drawn again, which takes minutes.
 const MOST_STEPS: u64 = 1_000_000_000;
 
-/// All that decides a run but its length, by the names of the command line.
-fn settings(trainer: &Trainer) -> BTreeMap<String, String> {
-    let Config { architecture, rule, learning_rate, schedule, weight_decay, batch, length: _, sampling, preset, seed } =
-        trainer.config();
-    let widths: Vec<String> = architecture.hidden.iter().map(usize::to_string).collect();
-    let batch_norm = architecture.batch_norm.map_or("none", |form| Preset::of_batch_norm(form).name());
-    let dropout = architecture.dropout.map(|(ratio, form)| format!("{ratio} ({})", Preset::of_dropout(form).name()));
-    let named = [
-        ("hidden", if widths.is_empty() { "none".to_owned() } else { widths.join(",") }),
-        ("classes", architecture.classes.to_string()),
-        ("activation", architecture.activation.name().to_owned()),
-        ("init", architecture.init.to_string()),
-        ("batch-norm", batch_norm.to_owned()),
-        ("dropout", dropout.unwrap_or_else(|| "none".to_owned())),
-        ("optimizer", format!("{rule:?}")),
-        ("lr", learning_rate.to_string()),
-        ("schedule", schedule.to_string()),
-        ("weight-decay", weight_decay.to_string()),
-        ("batch-size", batch.to_string()),
-        ("sampling", sampling.name().to_owned()),
-        ("preset", preset.name().to_owned()),
-        ("seed", seed.to_string()),
-        ("training samples", format!("SHA-256 {}", trainer.samples_sha256())),
-    ];
-    named.map(|(name, value)| (name.to_owned(), value)).into()
+/// The settings of a trainer's run, with its samples.
+fn settings(trainer: &Trainer) -> Settings {
+    let mut settings = trainer.config().settings();
+    settings.insert("training samples".to_owned(), format!("SHA-256 {}", trainer.samples_sha256()));
+    settings
 }
 
 impl Trainer {
@@ -107,11 +86,8 @@ impl Trainer {
         let (description, file) = parse(&bytes).map_err(error)?;
         let run = description.run.ok_or_else(|| error("a model, and no checkpoint".to_owned()))?;
         let mut trainer = Self::new(config, exec, data)?;
-        for (name, now) in settings(&trainer) {
-            let then = run.settings.get(&name).ok_or_else(|| error(format!("it does not say its {name}")))?;
-            if *then != now {
-                return Err(error(format!("it is of a run with {name} {then}, not {now}")));
-            }
+        if let Some(differs) = difference(&run.settings, &settings(&trainer)) {
+            return Err(error(format!("it is of a run with {differs}")));
         }
         if run.steps > MOST_STEPS {
             return Err(error(format!("it says that {} steps were made", run.steps)));

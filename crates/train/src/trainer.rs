@@ -260,13 +260,7 @@ impl Prepared {
     }
 
     fn sha256(&self) -> &str {
-        self.sha256.get_or_init(|| {
-            let mut hasher = Sha256::new();
-            hasher.update(self.samples.width().to_le_bytes());
-            hasher.update(self.samples.pixels());
-            hasher.update(self.samples.labels());
-            hex(&hasher.finalize())
-        })
+        self.sha256.get_or_init(|| samples_sha256(&self.samples))
     }
 
     fn by_class(&self) -> &[usize] {
@@ -323,4 +317,13 @@ impl Prepared {
 /// If the data do not fit the network, or there are none.
 pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64, Error> {
     Prepared::read_once(data.clone()).accuracy(exec, network)
+}
+
+/// The SHA-256 of the width, pixels and labels of samples.
+pub(crate) fn samples_sha256(samples: &Dataset) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(samples.width().to_le_bytes());
+    hasher.update(samples.pixels());
+    hasher.update(samples.labels());
+    hex(&hasher.finalize())
 }
