@@ -189,6 +189,11 @@ impl Config {
         }
     }
 
+    /// Epochs that are begun in the whole run over `samples` samples.
+    pub(crate) fn epochs(&self, samples: usize) -> u64 {
+        self.steps(samples).div_ceil(self.steps_per_epoch(samples))
+    }
+
     /// Bytes that a run needs at least, if their number fits: each weight with its gradient and two states, and for each sample of a batch each layer's Y
     /// and dY.
     fn bytes(&self) -> Option<usize> {

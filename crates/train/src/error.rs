@@ -47,6 +47,16 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A study.
+    #[error("{path}: {what}; {cure}", path = path.display())]
+    Study {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        cure: &'static str,
+    },
     /// A log file.
     #[error("{path}: {source}; give a file that can be written", path = path.display())]
     Log {

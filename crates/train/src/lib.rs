@@ -1,4 +1,4 @@
-//! Training: the step, the loop around it, what is recorded of a run, saved models, and hyper-parameter search.
+//! Training: the step, the loop around it, what is recorded of a run, saved models, hyper-parameter search and its studies.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -10,6 +10,8 @@
 //! | `model.rs` | models as safetensors files |
 //! | `checkpoint.rs` | runs that can be taken up again |
 //! | `search.rs` | random search over log ranges, and narrowing them |
+//! | `study.rs` | the trials of a search in an Optuna journal, shared by processes |
+//! | `lock.rs` | the lock of a journal |
 //! | `decimal.rs` | powers of ten with the same bits everywhere |
 //!
 //! A run is a function of its [`Config`] and the data: not of threads, ISA or time.
@@ -20,10 +22,12 @@ mod checkpoint;
 mod config;
 pub mod decimal;
 mod error;
+mod lock;
 mod log;
 mod model;
 mod run;
 pub mod search;
+mod study;
 mod trainer;
 mod workload;
 
@@ -33,5 +37,6 @@ pub use error::Error;
 pub use log::JsonLog;
 pub use model::{Model, weights_sha256};
 pub use run::{EpochReport, Observer, Outcome, Quiet, StepReport, run, run_with_checkpoints};
+pub use study::{STUDY_NAME, Study};
 pub use trainer::{Trainer, accuracy};
 pub use workload::Workload;

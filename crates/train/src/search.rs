@@ -8,17 +8,19 @@
 //! ```
 //!
 //! Nothing of a trial depends on another one in its round, so a round gives the same results with any number of jobs, and a
-//! share of it can be done elsewhere ([`Shard`]).
+//! share of it can be done elsewhere ([`Shard`]), and what was done before need not be done again ([`Study`]).
 
 use crate::config::{Config, Length};
 use crate::decimal::{exp10, log10};
 use crate::error::Error;
+use crate::study::Study;
 use crate::trainer::Trainer;
 use layers::{Stream, stream};
 use mnist_io::Dataset;
 use mnist_io::dataset::shuffle;
 use rand::Rng;
 use rayon::prelude::*;
+use std::time::SystemTime;
 use tensor::Exec;
 use tensor::vec::LaneRng;
 
@@ -58,7 +60,9 @@ impl LogRange {
 
     /// The value at share `u` of the range.
     pub fn at(self, u: f64) -> f64 {
-        exp10(self.low + u * (self.high - self.low))
+        let [low, high] = self.bounds();
+        // Rounding does not lead out of it.
+        exp10(self.low + u * (self.high - self.low)).max(low).min(high)
     }
 
     /// The range that some values of it span, with a tenth of its own width to each side, inside itself.
@@ -162,18 +166,16 @@ impl Search {
         }
     }
 
-    /// Runs the trials, each on one thread, on the rayon pool this is called in; on this thread if `exec` has one thread.
-    /// `done` is told of each trial as it ends (from any thread, in any order).
+    /// Whether trial `number` is one of this search.
+    pub fn does(&self, number: usize) -> bool {
+        number < self.rounds.iter().sum() && self.shard.is_none_or(|shard| number % shard.of == shard.index)
+    }
+
+    /// Whether the search can be done on these samples.
     ///
     /// # Errors
-    /// If the settings cannot be, or there is nothing to validate on. A trial that diverges is a result: its accuracy says so.
-    pub fn run(
-        &self,
-        exec: Exec,
-        train: &Dataset,
-        validation: &Dataset,
-        done: &(dyn Fn(&Trial) + Sync),
-    ) -> Result<Found, Error> {
+    /// What is wrong, and what to do.
+    pub fn check(&self, train: &Dataset, validation: &Dataset) -> Result<(), Error> {
         if self.shard.is_some() && self.rounds.len() > 1 {
             return Err(Error::Config {
                 what: "a shard of a search in several rounds".to_owned(),
@@ -192,7 +194,25 @@ impl Search {
                 cure: "give more samples, or a larger share of them".to_owned(),
             });
         }
-        self.base.check(train)?;
+        self.base.check(train)
+    }
+
+    /// Runs the trials, each on one thread, on the rayon pool this is called in; on this thread if `exec` has one thread.
+    /// A trial that is in the study is not run again, and one that was run is put into it; then `done` is told of it (from any
+    /// thread, in any order).
+    ///
+    /// # Errors
+    /// If the settings cannot be, or there is nothing to validate on; if a trial of the study is not what these settings make
+    /// it, before any of its round is run; if the study cannot be written. A trial that diverges is a result: its accuracy says so.
+    pub fn run(
+        &self,
+        exec: Exec,
+        train: &Dataset,
+        validation: &Dataset,
+        study: Option<&Study>,
+        done: &(dyn Fn(&Trial) + Sync),
+    ) -> Result<Found, Error> {
+        self.check(train, validation)?;
         let mut found = Found { trials: Vec::new(), ranges: Vec::new() };
         let mut ranges = [self.learning_rate, self.weight_decay];
         let mut next = 0;
@@ -200,16 +220,25 @@ impl Search {
             found.ranges.push(ranges);
             let numbers = next..next + trials;
             next = numbers.end;
-            let mine: Vec<usize> =
-                numbers.filter(|number| self.shard.is_none_or(|shard| number % shard.of == shard.index)).collect();
-            let one = |&number: &usize| -> Result<Trial, Error> {
-                let trial = self.trial(exec.one_thread(), number, round, ranges, train, validation)?;
+            let mut left: Vec<Trial> =
+                numbers.filter(|&number| self.does(number)).map(|number| self.drawn(number, round, ranges)).collect();
+            if let Some(study) = study {
+                found.trials.extend(study.take(&mut left, self.base.epochs(train.len()))?);
+            }
+            let one = |trial: Trial| -> Result<Trial, Error> {
+                let begun = SystemTime::now();
+                let trial = self.trained(trial, exec.one_thread(), train, validation)?;
+                study.map_or(Ok(()), |study| study.add(&trial, ranges, begun))?;
                 done(&trial);
                 Ok(trial)
             };
-            let trials: Result<Vec<Trial>, Error> =
-                if exec.threads() == 1 { mine.iter().map(one).collect() } else { mine.par_iter().map(one).collect() };
+            let trials: Result<Vec<Trial>, Error> = if exec.threads() == 1 {
+                left.into_iter().map(one).collect()
+            } else {
+                left.into_par_iter().map(one).collect()
+            };
             found.trials.extend(trials?);
+            found.trials.sort_by_key(|trial| trial.number);
             let ranking = found.ranking();
             let best = ranking[..ranking.len().div_ceil(5)].iter();
             if !ranking.is_empty() {
@@ -222,31 +251,29 @@ impl Search {
         Ok(found)
     }
 
-    fn trial(
-        &self,
-        exec: Exec,
-        number: usize,
-        round: usize,
-        [learning_rate, weight_decay]: [LogRange; 2],
-        train: &Dataset,
-        validation: &Dataset,
-    ) -> Result<Trial, Error> {
+    /// A trial before it is run.
+    fn drawn(&self, number: usize, round: usize, [learning_rate, weight_decay]: [LogRange; 2]) -> Trial {
         let mut rng = trial_stream(self.seed, number);
         let mut unit = || (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         let (learning_rate, weight_decay) = (learning_rate.at(unit()), weight_decay.at(unit()));
-        let seed = rng.next_u64();
+        let (validation_accuracy, train_accuracy) = (Vec::new(), Vec::new());
+        Trial { number, round, learning_rate, weight_decay, seed: rng.next_u64(), validation_accuracy, train_accuracy }
+    }
+
+    /// The trial with its results.
+    fn trained(&self, mut trial: Trial, exec: Exec, train: &Dataset, validation: &Dataset) -> Result<Trial, Error> {
+        let Trial { learning_rate, weight_decay, seed, .. } = trial;
         let config = Config { learning_rate, weight_decay, seed, ..self.base.clone() };
         let (per_epoch, steps) = (config.steps_per_epoch(train.len()), config.steps(train.len()));
         let mut trainer = Trainer::new(config, exec, train.clone())?;
-        let (mut validation_accuracy, mut train_accuracy) = (Vec::new(), Vec::new());
         while trainer.steps() < steps {
             trainer.step()?;
             if trainer.steps().is_multiple_of(per_epoch) || trainer.steps() == steps {
-                validation_accuracy.push(trainer.accuracy(validation)?);
-                train_accuracy.push(trainer.accuracy(train)?);
+                trial.validation_accuracy.push(trainer.accuracy(validation)?);
+                trial.train_accuracy.push(trainer.accuracy(train)?);
             }
         }
-        Ok(Trial { number, round, learning_rate, weight_decay, seed, validation_accuracy, train_accuracy })
+        Ok(trial)
     }
 }
 

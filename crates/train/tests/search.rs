@@ -30,7 +30,7 @@ fn data() -> (Dataset, Dataset) {
 /// On this thread.
 fn run(search: &Search) -> Found {
     let (train, validation) = data();
-    search.run(Exec::serial(), &train, &validation, &|_| ()).unwrap()
+    search.run(Exec::serial(), &train, &validation, None, &|_| ()).unwrap()
 }
 
 /// The trials without the work of training: only where they lie.
@@ -61,7 +61,7 @@ fn a_trial_does_not_depend_on_jobs_or_isa() {
         for jobs in [1, 2, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().unwrap();
             let exec = Exec::with_isa(isa, jobs);
-            let got = pool.install(|| plan.run(exec, &train, &validation, &|_| ())).unwrap();
+            let got = pool.install(|| plan.run(exec, &train, &validation, None, &|_| ())).unwrap();
             assert_eq!(got.trials, want.trials, "{jobs} jobs on {}", isa.name());
             assert_eq!(got.ranges, want.ranges, "{jobs} jobs on {}", isa.name());
         }
@@ -88,7 +88,7 @@ fn shards_are_the_whole_search_cut_in_parts() {
 fn a_shard_of_several_rounds_is_refused_with_the_reason() {
     let (train, validation) = data();
     let plan = Search { shard: Some(Shard { index: 0, of: 2 }), ..search(&[2, 2], 5) };
-    let message = plan.run(Exec::serial(), &train, &validation, &|_| ()).unwrap_err().to_string();
+    let message = plan.run(Exec::serial(), &train, &validation, None, &|_| ()).unwrap_err().to_string();
     assert!(message.contains("several rounds; ") && message.contains("--rounds 1"), "{message:?}");
     assert_eq!(message.lines().count(), 1, "{message:?}");
 }
@@ -99,7 +99,7 @@ fn settings_that_cannot_be_are_refused_before_the_first_trial() {
     let mut plan = search(&[2], 5);
     plan.base.batch = 0;
     let told = Mutex::new(0);
-    let result = plan.run(Exec::serial(), &train, &validation, &|_| *told.lock().unwrap() += 1);
+    let result = plan.run(Exec::serial(), &train, &validation, None, &|_| *told.lock().unwrap() += 1);
     assert!(result.unwrap_err().to_string().contains("--batch-size"));
     assert_eq!(*told.lock().unwrap(), 0);
 }
@@ -264,7 +264,7 @@ fn each_trial_is_told_of_once_as_it_ends() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let exec = Exec::new(2).unwrap();
     let found = pool
-        .install(|| plan.run(exec, &train, &validation, &|trial| told.lock().unwrap().push(trial.clone())))
+        .install(|| plan.run(exec, &train, &validation, None, &|trial| told.lock().unwrap().push(trial.clone())))
         .unwrap();
     let mut told = told.into_inner().unwrap();
     told.sort_by_key(|trial| trial.number);

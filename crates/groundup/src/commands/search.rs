@@ -32,7 +32,7 @@ pub fn run(options: &Search) -> Result<(), Failure> {
         println!("data: {}: {} to train, {} to validate", digits.origin, train.len(), validation.len());
     }
     let bar = progress::bar((options.trials * options.rounds) as u64, "trials");
-    let found = on_threads(jobs, || plan.run(exec, &train, &validation, &|_| bar.inc(1)))??;
+    let found = on_threads(jobs, || plan.run(exec, &train, &validation, None, &|_| bar.inc(1)))??;
     bar.finish_and_clear();
     if options.json {
         let ranking: Vec<usize> = found.ranking().iter().map(|trial| trial.number).collect();

@@ -110,7 +110,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     search.rounds = ROUNDS.to_vec();
     let trials: usize = ROUNDS.iter().sum();
     let found = context.job("hyperparameter-search", trials as u64, |bar| {
-        search.run(context.exec, &train, &validation, &|_| bar.inc(1))
+        search.run(context.exec, &train, &validation, None, &|_| bar.inc(1))
     })?;
 
     // The figure and the table are of the chapter's own round; the other rounds show where it leads.
