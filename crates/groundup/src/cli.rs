@@ -232,6 +232,12 @@ pub struct Search {
     /// Do only share I of N of the trials (1/4 … 4/4).
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
+    /// Keep each trial in a file as it ends, an Optuna journal; processes and machines can share it.
+    #[arg(long, value_name = "FILE")]
+    pub study: Option<PathBuf>,
+    /// Go on with the study: trials that are in it are not done again. All options as they were, but there may be more trials or rounds.
+    #[arg(long, requires = "study")]
+    pub resume: bool,
     /// Print the trials as one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -6,8 +6,8 @@ use crate::data;
 use crate::progress;
 use serde_json::json;
 use tensor::Exec;
-use train::Length;
 use train::search::{Found, Search as Plan, Trial, validation_split};
+use train::{Length, Study};
 
 /// Samples a search is done on, and the share of them set aside for validation: the chapter's.
 pub const SAMPLES: usize = 500;
@@ -31,8 +31,23 @@ pub fn run(options: &Search) -> Result<(), Failure> {
     if !options.json {
         println!("data: {}: {} to train, {} to validate", digits.origin, train.len(), validation.len());
     }
-    let bar = progress::bar((options.trials * options.rounds) as u64, "trials");
-    let found = on_threads(jobs, || plan.run(exec, &train, &validation, None, &|_| bar.inc(1)))??;
+    let study = options.study.as_deref().map(|path| match options.resume {
+        true => Study::resume(path, &plan, &train, &validation),
+        false => Study::begin(path, &plan, &train, &validation),
+    });
+    let study = study.transpose()?;
+    let numbers = 0..options.trials * options.rounds;
+    let total = numbers.filter(|&number| plan.does(number)).count() as u64;
+    let bar = progress::bar(total, "trials");
+    if let (Some(study), Some(path)) = (&study, &options.study) {
+        let known = study.trials().iter().filter(|trial| plan.does(trial.number)).count() as u64;
+        if options.resume && !options.json {
+            println!("{known} of {total} trials are taken from {}", path.display());
+        }
+        bar.set_position(known);
+        bar.reset_eta();
+    }
+    let found = on_threads(jobs, || plan.run(exec, &train, &validation, study.as_ref(), &|_| bar.inc(1)))??;
     bar.finish_and_clear();
     if options.json {
         let ranking: Vec<usize> = found.ranking().iter().map(|trial| trial.number).collect();

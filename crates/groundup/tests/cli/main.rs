@@ -7,12 +7,14 @@
 //! | `model.rs` | saved networks: what is in the file, `evaluate`, damaged files |
 //! | `profile.rs` | `train --profile` and `roofline` |
 //! | `search.rs` | `search` |
+//! | `study.rs` | `search --study`: processes that share a file, searches that are taken up, Optuna on the same file |
 //! | `digits.rs` | `data`, and where digits are looked for |
 
 mod digits;
 mod model;
 mod profile;
 mod search;
+mod study;
 mod train;
 
 #[path = "../support"]
@@ -162,6 +164,8 @@ fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
                 "--jobs",
                 "--seed",
                 "--shard",
+                "--study",
+                "--resume",
                 "--json",
             ],
         ),
@@ -218,6 +222,7 @@ fn a_wrong_command_line_is_status_2_says_what_is_wrong_and_does_nothing() {
         (&["search", "--trials", "0"], "--trials"),
         (&["search", "--rounds", "18446744073709551615"], "1 to 1000"),
         (&["search", "--jobs", "0"], "--jobs"),
+        (&["search", "--resume"], "--study"),
         (&["roofline", "--workload", "E"], "A, B, C, D"),
         (&["roofline", "--threads", "0"], "--threads"),
         (&["data", "synth", "--train", "0"], "--train"),
