@@ -235,7 +235,8 @@ pub struct Search {
     /// Keep each trial in a file as it ends, an Optuna journal; processes and machines can share it.
     #[arg(long, value_name = "FILE")]
     pub study: Option<PathBuf>,
-    /// Go on with the study: trials that are in it are not done again. All options as they were, but there may be more trials or rounds.
+    /// Go on with the study: trials that are in it are not done again. The same options as then, but there may be more rounds, or
+    /// more trials if there is one round, and --shard and --jobs are free.
     #[arg(long, requires = "study")]
     pub resume: bool,
     /// Print the trials as one JSON object.

@@ -106,8 +106,9 @@ pub(crate) type Settings = BTreeMap<String, String>;
 
 /// The first setting that was another one then, as "lr 0.1, not 0.2".
 pub(crate) fn difference(then: &Settings, now: &Settings) -> Option<String> {
-    let (name, now) = now.iter().find(|(name, now)| then.get(*name) != Some(now))?;
-    Some(format!("{name} {}, not {now}", then.get(name).map_or("unknown", String::as_str)))
+    let name = now.keys().chain(then.keys()).find(|&name| then.get(name) != now.get(name))?;
+    let [then, now] = [then, now].map(|settings| settings.get(name).map_or("unknown", String::as_str));
+    Some(format!("{name} {then}, not {now}"))
 }
 
 /// What a run may need: more is a slip of the finger.

@@ -3,73 +3,138 @@
 //! ```text
 //! take:     create FILE.lock, which fails if it is there; then wait 1 ms, 2 ms, 4 ms ‥ 1 s between trials
 //! break:    one that has not changed for 30 s is of a program that was killed: it is released
-//! release:  rename FILE.lock to a name of one's own, remove that: of two that release it at once, one finds it gone
+//! release:  if FILE.lock is still the one meant, rename it to a name of one's own, and remove that
 //! ```
 //!
 //! Nothing but files is used, so that it works between machines that share a folder over a network. The 30 s are those of the one who waits: clocks of
 //! machines differ. (Optuna's lock may be a symbolic link to the journal; what counts here is when the link was made, not when the journal was written.)
+//! A file of that name that is neither empty nor a link is no lock, and not touched.
+//!
+//! What remains: a program that is stopped for half a minute while it holds the lock loses it. It asks [`Lock::is_held`] just before it writes, and
+//! between that and the writing, as between a look at FILE.lock and its renaming, there are microseconds in which it may be stopped as well. Optuna's
+//! programs do not ask.
 
+use crate::error::Error;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Nobody holds a lock as long: to append a line takes milliseconds.
 const GRACE: Duration = Duration::from_secs(30);
+/// Whoever waits longer is told why.
+const PATIENCE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The lock of a file, until it is dropped.
-pub(crate) struct Lock(PathBuf);
+pub(crate) struct Lock {
+    path: PathBuf,
+    identity: Identity,
+    /// Open, so that no other file gets its number.
+    _file: File,
+}
+
+/// What tells a file from another one that had the same name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Identity {
+    place: [u64; 2],
+    modified: Option<SystemTime>,
+}
 
 impl Lock {
-    /// Waits for the lock of a file, and takes it.
+    /// Waits for the lock of a file, and takes it; `say` is told once if that takes long.
     ///
     /// # Errors
-    /// What the system says of the lock's file.
-    pub fn of(file: &Path) -> io::Result<Self> {
-        Self::after(file, GRACE, LONGEST_PAUSE)
+    /// If the file that would be the lock is something else, or cannot be made.
+    pub fn of(file: &Path, say: &dyn Fn(&str)) -> Result<Self, Error> {
+        Self::after(file, GRACE, LONGEST_PAUSE, say)
     }
 
-    fn after(file: &Path, grace: Duration, longest_pause: Duration) -> io::Result<Self> {
+    fn after(file: &Path, grace: Duration, longest_pause: Duration, say: &dyn Fn(&str)) -> Result<Self, Error> {
         let path = with_suffix(file, ".lock");
-        let (mut pause, mut last, mut since) = (FIRST_PAUSE, None, Instant::now());
+        let error = |what: String, cure| Error::Study { path: path.clone(), what, cure };
+        let system = |e: io::Error| error(e.to_string(), "give a file in a folder that can be written");
+        let (begun, mut said) = (Instant::now(), false);
+        let (mut pause, mut last, mut since) = (FIRST_PAUSE, None, begun);
         loop {
             match File::create_new(&path) {
-                Ok(_) => return Ok(Self(path)),
+                Ok(file) => {
+                    let identity = Identity::of(&file.metadata().map_err(system)?);
+                    return Ok(Self { path, identity, _file: file });
+                }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(e),
+                Err(e) => return Err(system(e)),
             }
             // None if it has just been released.
-            let changed = fs::symlink_metadata(&path).and_then(|lock| lock.modified()).ok();
-            if changed != last {
-                (last, since) = (changed, Instant::now());
-            } else if since.elapsed() > grace {
-                release(&path);
+            let found = fs::symlink_metadata(&path).ok();
+            if found.as_ref().is_some_and(|found| !(found.is_symlink() || found.is_file() && found.len() == 0)) {
+                return Err(error("it is not a lock".to_owned(), "move it, or give another file"));
+            }
+            let found = found.as_ref().map(Identity::of);
+            if found != last {
+                (last, since) = (found, Instant::now());
+            } else if let Some(stale) = found.filter(|_| since.elapsed() > grace) {
+                release(&path, stale);
                 pause = FIRST_PAUSE;
                 continue;
+            }
+            if begun.elapsed() > PATIENCE && !said {
+                let most = grace.as_secs();
+                say(&format!(
+                    "waiting for {}, which another process holds; if that was killed, for {most} s",
+                    path.display()
+                ));
+                said = true;
             }
             sleep(pause);
             pause = (2 * pause).min(longest_pause);
         }
     }
+
+    /// Whether nobody has broken it.
+    pub fn is_held(&self) -> bool {
+        Identity::at(&self.path) == Some(self.identity)
+    }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        release(&self.0);
+        release(&self.path, self.identity);
     }
 }
 
-/// That it is gone already is no error: whoever waits too long breaks it.
-fn release(lock: &Path) {
-    static RELEASED: AtomicU64 = AtomicU64::new(0);
-    let own = format!("{}-{}.rename", std::process::id(), RELEASED.fetch_add(1, Ordering::Relaxed));
-    let renamed = with_suffix(lock, &own);
-    let _ = fs::rename(lock, &renamed).and_then(|()| fs::remove_file(&renamed));
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self { place: [metadata.dev(), metadata.ino()], modified: metadata.modified().ok() }
+    }
+
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> Self {
+        Self { place: [0; 2], modified: metadata.modified().ok() }
+    }
+
+    fn at(path: &Path) -> Option<Self> {
+        fs::symlink_metadata(path).ok().as_ref().map(Self::of)
+    }
+}
+
+/// Removes this lock; that it is gone already, or another's by now, is no error: whoever waits too long breaks it.
+fn release(lock: &Path, identity: Identity) {
+    if Identity::at(lock) == Some(identity) {
+        let renamed = with_suffix(lock, &format!("{:016x}.rename", random()));
+        let _ = fs::rename(lock, &renamed).and_then(|()| fs::remove_file(&renamed));
+    }
+}
+
+/// A number by chance, by which nobody else calls himself.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -81,13 +146,13 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicBool;
-    use std::time::SystemTime;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// How long it takes to get the lock, with a grace of 0.2 s.
     fn waited(file: &Path) -> Duration {
         let begun = Instant::now();
-        let lock = Lock::after(file, Duration::from_millis(200), LONGEST_PAUSE).unwrap();
+        let lock = Lock::after(file, Duration::from_millis(200), LONGEST_PAUSE, &|_| ()).unwrap();
         let waited = begun.elapsed();
         drop(lock);
         let left: Vec<_> = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -141,18 +206,60 @@ mod tests {
         let released = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                // Twice the grace, and seen many times before it moves again.
-                for moved in 1..=20 {
+                // Longer than the grace, and seen many times before it moves again.
+                for moved in 1..=60 {
                     holder.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(moved)).unwrap();
                     sleep(Duration::from_millis(100));
                 }
                 released.store(true, Ordering::SeqCst);
-                release(&lock);
+                fs::remove_file(&lock).unwrap();
             });
-            let taken = Lock::after(&file, Duration::from_secs(1), FIRST_PAUSE).unwrap();
+            let said = Mutex::new(Vec::new());
+            let say = |line: &str| said.lock().unwrap().push(line.to_owned());
+            let taken = Lock::after(&file, Duration::from_secs(5), FIRST_PAUSE, &say).unwrap();
+            let want =
+                format!("waiting for {}, which another process holds; if that was killed, for 5 s", lock.display());
+            assert_eq!(*said.lock().unwrap(), [want]);
             assert!(released.load(Ordering::SeqCst), "it was broken while its holder was alive");
             drop(taken);
         });
+    }
+
+    #[test]
+    fn what_is_no_lock_is_refused_at_once_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("Cargo.lock");
+        let refused = || {
+            let begun = Instant::now();
+            let message = Lock::of(&dir.path().join("Cargo"), &|_| ()).err().unwrap().to_string();
+            assert_eq!(message, format!("{}: it is not a lock; move it, or give another file", lock.display()));
+            assert!(begun.elapsed() < Duration::from_secs(5));
+        };
+        fs::write(&lock, "[[package]]").unwrap();
+        refused();
+        assert_eq!(fs::read_to_string(&lock).unwrap(), "[[package]]");
+        fs::remove_file(&lock).unwrap();
+        fs::create_dir(&lock).unwrap();
+        refused();
+        assert!(lock.is_dir());
+    }
+
+    #[test]
+    fn only_the_lock_that_is_meant_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("study.log");
+        let broken = Lock::of(&file, &|_| ()).unwrap();
+        assert!(broken.is_held());
+        release(&broken.path, broken.identity);
+        assert!(!broken.is_held());
+        let fresh = Lock::of(&file, &|_| ()).unwrap();
+        // One that waited for the first, and thinks it stale, comes too late; so does its holder.
+        release(&broken.path, broken.identity);
+        assert!(!broken.is_held() && fresh.is_held());
+        drop(broken);
+        assert!(fresh.is_held());
+        drop(fresh);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -164,7 +271,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let lock = Lock::of(&file).unwrap();
+                        let lock = Lock::of(&file, &|_| ()).unwrap();
                         assert!(!held.swap(true, Ordering::SeqCst), "two hold it");
                         std::thread::yield_now();
                         held.store(false, Ordering::SeqCst);

@@ -13,6 +13,7 @@
 use crate::config::{Config, Length};
 use crate::decimal::{exp10, log10};
 use crate::error::Error;
+use crate::lock::random;
 use crate::study::Study;
 use crate::trainer::Trainer;
 use layers::{Stream, stream};
@@ -20,6 +21,10 @@ use mnist_io::Dataset;
 use mnist_io::dataset::shuffle;
 use rand::Rng;
 use rayon::prelude::*;
+use std::collections::VecDeque;
+use std::iter::{StepBy, from_fn};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 use tensor::Exec;
 use tensor::vec::LaneRng;
@@ -166,9 +171,10 @@ impl Search {
         }
     }
 
-    /// Whether trial `number` is one of this search.
-    pub fn does(&self, number: usize) -> bool {
-        number < self.rounds.iter().sum() && self.shard.is_none_or(|shard| number % shard.of == shard.index)
+    /// The numbers of its trials.
+    pub fn numbers(&self) -> StepBy<Range<usize>> {
+        let Shard { index, of } = self.shard.unwrap_or(Shard { index: 0, of: 1 });
+        (index..self.rounds.iter().sum()).step_by(of.max(1))
     }
 
     /// Whether the search can be done on these samples.
@@ -198,8 +204,8 @@ impl Search {
     }
 
     /// Runs the trials, each on one thread, on the rayon pool this is called in; on this thread if `exec` has one thread.
-    /// A trial that is in the study is not run again, and one that was run is put into it; then `done` is told of it (from any
-    /// thread, in any order).
+    /// A trial that is in the study is not run, and one that was run is put into it. `done` is told of each that ends, here or in
+    /// another process that shares the study (from any thread, in any order), but not of those that were there before their round.
     ///
     /// # Errors
     /// If the settings cannot be, or there is nothing to validate on; if a trial of the study is not what these settings make
@@ -218,24 +224,45 @@ impl Search {
         let mut next = 0;
         for (round, &trials) in self.rounds.iter().enumerate() {
             found.ranges.push(ranges);
-            let numbers = next..next + trials;
-            next = numbers.end;
-            let mut left: Vec<Trial> =
-                numbers.filter(|&number| self.does(number)).map(|number| self.drawn(number, round, ranges)).collect();
+            let mut left: VecDeque<Trial> = (next..next + trials)
+                .filter(|number| self.shard.is_none_or(|shard| number % shard.of == shard.index))
+                .map(|number| self.drawn(number, round, ranges))
+                .collect();
+            next += trials;
+            let epochs = self.base.epochs(train.len());
             if let Some(study) = study {
-                found.trials.extend(study.take(&mut left, self.base.epochs(train.len()))?);
+                study.refresh()?;
+                for drawn in std::mem::take(&mut left) {
+                    match study.known(&drawn, epochs)? {
+                        Some(trial) => found.trials.push(trial),
+                        None => left.push_back(drawn),
+                    }
+                }
             }
-            let one = |trial: Trial| -> Result<Trial, Error> {
+            let count = left.len();
+            let left = Mutex::new(left);
+            let next_left = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let one = |drawn: Trial| -> Result<Trial, Error> {
+                let Some(study) = study else { return self.trained(drawn, exec.one_thread(), train, validation) };
+                study.refresh()?;
+                if let Some(trial) = study.known(&drawn, epochs)? {
+                    return Ok(trial);
+                }
                 let begun = SystemTime::now();
-                let trial = self.trained(trial, exec.one_thread(), train, validation)?;
-                study.map_or(Ok(()), |study| study.add(&trial, ranges, begun))?;
-                done(&trial);
+                let trial = self.trained(drawn, exec.one_thread(), train, validation)?;
+                if !study.add(&trial, ranges, begun)? {
+                    // Another process does the same in the same order: go on elsewhere.
+                    let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+                    let places = random() as usize % left.len().max(1);
+                    left.rotate_left(places);
+                }
                 Ok(trial)
             };
+            let one = |drawn: Trial| one(drawn).inspect(done);
             let trials: Result<Vec<Trial>, Error> = if exec.threads() == 1 {
-                left.into_iter().map(one).collect()
+                from_fn(next_left).map(one).collect()
             } else {
-                left.into_par_iter().map(one).collect()
+                (0..count).into_par_iter().filter_map(|_| next_left()).map(one).collect()
             };
             found.trials.extend(trials?);
             found.trials.sort_by_key(|trial| trial.number);

@@ -9,8 +9,8 @@ use optim::{Rule, Schedule};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 use tensor::Exec;
 use train::search::{Found, LogRange, Search, Shard, Trial};
@@ -42,12 +42,12 @@ fn data() -> (Dataset, Dataset) {
 
 fn begin(path: &Path, search: &Search) -> Result<Study, Error> {
     let (train, validation) = data();
-    Study::begin(path, search, &train, &validation)
+    Study::begin(path, search, &train, &validation, |_| ())
 }
 
 fn resume(path: &Path, search: &Search) -> Result<Study, Error> {
     let (train, validation) = data();
-    Study::resume(path, search, &train, &validation)
+    Study::resume(path, search, &train, &validation, |_| ())
 }
 
 /// What a search finds on this thread, and how many trials it ran.
@@ -94,7 +94,7 @@ fn records(path: &Path) -> Vec<Value> {
 
 /// Our numbers of the trials in a file, in its order.
 fn numbers(path: &Path) -> Vec<u64> {
-    records(path).iter().filter_map(|record| record["user_attrs"]["number"].as_u64()).collect()
+    records(path).iter().filter_map(|record| record["user_attrs"]["groundup"]["number"].as_u64()).collect()
 }
 
 /// The message of the error of a study.
@@ -211,7 +211,7 @@ fn a_search_can_be_made_longer_and_a_study_of_more_trials_serves_fewer() {
 }
 
 #[test]
-fn a_line_cut_short_anywhere_is_not_read_and_gives_way_to_the_next() {
+fn a_line_cut_short_anywhere_is_cut_off_and_one_that_lacks_its_end_alone_is_ended() {
     let plan = Search { base: Config { length: Length::Steps(1), ..search(&[]).base }, ..search(&[3]) };
     let (whole, want) = written(&plan);
     let (_dir, path) = place();
@@ -219,16 +219,24 @@ fn a_line_cut_short_anywhere_is_not_read_and_gives_way_to_the_next() {
     for cut in last..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
         let study = resume(&path, &plan).unwrap();
-        assert_eq!(study.trials(), want.trials[..2], "cut at {cut}");
-        assert_eq!(fs::read(&path).unwrap(), whole[..cut], "reading changed it");
+        let ended = cut == whole.len() - 1;
+        assert_eq!(study.trials(), want.trials[..2 + usize::from(ended)], "cut at {cut}");
+        assert_eq!(fs::read(&path).unwrap(), whole[..if ended { whole.len() } else { last }], "cut at {cut}");
         let (got, ran) = run(&plan, Some(&study)).unwrap();
         assert_same(&got, &want, &format!("cut at {cut}"));
-        assert_eq!((ran, records(&path).len(), numbers(&path)), (1, 5, vec![0, 1, 2]), "cut at {cut}");
+        assert_eq!((ran, numbers(&path)), (usize::from(!ended), vec![0, 1, 2]), "cut at {cut}");
+        assert_eq!(records(&path).len(), 5, "cut at {cut}");
     }
+    // By another process, while the study is open.
+    fs::write(&path, &whole[..last]).unwrap();
+    let study = resume(&path, &plan).unwrap();
+    fs::write(&path, &whole[..last + 20]).unwrap();
+    assert_same(&run(&plan, Some(&study)).unwrap().0, &want, "cut meanwhile");
+    assert_eq!(numbers(&path), [0, 1, 2]);
     // Cut short while the study was created.
     let quick = quick(&[2]);
     let (created, want) = written(&quick);
-    for cut in 0..lines(&created)[..2].iter().map(|line| line.len()).sum() {
+    for cut in 0..lines(&created)[..2].iter().map(|line| line.len()).sum::<usize>() - 1 {
         fs::write(&path, &created[..cut]).unwrap();
         assert!(refusal(resume(&path, &quick), &path).contains("leave --resume out"), "cut at {cut}");
         let (got, _) = run(&quick, Some(&begin(&path, &quick).unwrap())).unwrap();
@@ -251,7 +259,7 @@ fn what_is_no_journal_is_refused_by_its_line_and_left_as_it_is() {
     };
     let no_journal = "is none of an Optuna journal";
     let no_trial = "is not a trial as this program writes one";
-    let files: [(Vec<u8>, &str, &str); 13] = [
+    let files: [(Vec<u8>, &str, &str); 20] = [
         ([whole[0], whole[1], &whole[2][..99], whole[3]].concat(), "line 3", no_journal),
         ([whole[0], whole[1], &whole[2][..99], b"\n", whole[3]].concat(), "line 3", no_journal),
         ([&good[..], b"\n"].concat(), "line 6", no_journal),
@@ -262,8 +270,15 @@ fn what_is_no_journal_is_refused_by_its_line_and_left_as_it_is() {
         (vec![0xff; 9], "line 1", no_journal),
         (trial(&|record| record["value"] = json!(0.123)), "line 4", no_trial),
         (trial(&|record| record["state"] = json!(3)), "line 4", no_trial),
-        (trial(&|record| record["user_attrs"]["train_accuracy"] = json!([0.5])), "line 4", no_trial),
+        (trial(&|record| record["user_attrs"]["groundup"]["train_accuracy"] = json!([0.5])), "line 4", no_trial),
         (trial(&|record| record["params"]["lr"] = Value::Null), "line 4", no_trial),
+        (trial(&|record| record["user_attrs"]["groundup"]["round"] = json!(usize::MAX)), "line 4", no_trial),
+        (trial(&|record| record["user_attrs"]["groundup"] = json!(7)), "line 4", no_trial),
+        ([&good[..], b"{\"op_code\":5,\"a\":NaNo}\n"].concat(), "line 6", no_journal),
+        ([&good[..], b"{\"op_code\":5,\"a\":\"NaN}\n"].concat(), "line 6", no_journal),
+        ([&good[..], b"{\"op_code\":5,\"a\":\"\xff\"}\n"].concat(), "line 6", no_journal),
+        ([&good[..], b"{\"op_code\":11,\"study_id\":0}\n"].concat(), "line 6", no_journal),
+        ([&good[..], b"{\"op_code\":12}"].concat(), "line 6", no_journal),
         (
             [&good[..], &trial(&|record| record["params"]["lr"] = json!(0.1))].concat(),
             "line 9",
@@ -318,9 +333,9 @@ fn a_study_of_another_search_is_refused_by_the_setting_that_differs() {
         }
     }
     let (train, validation) = data();
-    let message = refusal(Study::resume(&path, &plan, &images(40, 7), &validation), &path);
+    let message = refusal(Study::resume(&path, &plan, &images(40, 7), &validation, |_| ()), &path);
     assert!(message.contains("with training samples SHA-256 "), "{message}");
-    let message = refusal(Study::resume(&path, &plan, &train, &images(20, 7)), &path);
+    let message = refusal(Study::resume(&path, &plan, &train, &images(20, 7), |_| ()), &path);
     assert!(message.contains("with validation samples SHA-256 "), "{message}");
     assert_eq!(fs::read(&path).unwrap(), bytes, "it was changed");
     // What a trial replaces, and what decides how many there are, may be another.
@@ -328,9 +343,15 @@ fn a_study_of_another_search_is_refused_by_the_setting_that_differs() {
     (other.base.learning_rate, other.base.weight_decay, other.base.seed) = (0.5, 0.5, 9);
     assert!(resume(&path, &other).is_ok());
 
-    let newer = String::from_utf8(bytes).unwrap().replace("\"schema\":1", "\"schema\":2");
-    fs::write(&path, newer).unwrap();
-    assert!(refusal(resume(&path, &plan), &path).contains("a search with schema 2, not 1"));
+    let text = String::from_utf8(bytes).unwrap();
+    let one_more = text.replace("\"settings\":{", "\"settings\":{\"momentum\\n\":\"0.9\\n\",");
+    fs::write(&path, one_more).unwrap();
+    assert!(refusal(resume(&path, &plan), &path).contains("a search with momentum  0.9 , not unknown"));
+    // Whatever else there is to it.
+    for then in ["settings", "train_accuracy"] {
+        fs::write(&path, text.replace("\"schema\":1", "\"schema\":2").replace(then, "new")).unwrap();
+        assert!(refusal(resume(&path, &plan), &path).contains("a search with schema 2, not 1"));
+    }
 }
 
 #[test]
@@ -343,12 +364,12 @@ fn a_trial_that_is_not_what_the_settings_make_it_is_refused_before_any_is_run() 
     let changes: [(Change<'_>, &str); 5] = [
         (&|record| record["params"]["lr"] = next_up(&record["params"]["lr"]), "learning rate"),
         (&|record| record["params"]["weight_decay"] = next_up(&record["params"]["weight_decay"]), "weight decay"),
-        (&|record| record["user_attrs"]["seed"] = json!(1), "seed 1 in it, not "),
-        (&|record| record["user_attrs"]["round"] = json!(1), "round 2 in it, not 1"),
+        (&|record| record["user_attrs"]["groundup"]["seed"] = json!(1), "seed 1 in it, not "),
+        (&|record| record["user_attrs"]["groundup"]["round"] = json!(1), "round 2 in it, not 1"),
         (
             &|record| {
                 record["intermediate_values"] = json!({"1": record["value"]});
-                record["user_attrs"]["train_accuracy"] = json!([0.5]);
+                record["user_attrs"]["groundup"]["train_accuracy"] = json!([0.5]);
             },
             "epochs 1 in it, not 2",
         ),
@@ -427,10 +448,10 @@ fn the_records_of_others_are_left_alone_and_ours_is_found_among_them() {
             json!({"trial_id": 0, "param_name": "lr", "param_value_internal": 0.5, "distribution": distribution}),
         ),
         record(7, json!({"trial_id": 0, "step": 1, "intermediate_value": 0.5})),
-        record(8, json!({"trial_id": 0, "user_attr": {"number": 3}})),
+        record(8, json!({"trial_id": 0, "user_attr": {"groundup": {"number": 3}}})),
         record(9, json!({"trial_id": 0, "system_attr": {"key": null}})),
         record(6, json!({"trial_id": 0, "state": 1, "values": [0.5], "datetime_complete": start})),
-        record(4, json!({"study_id": 1, "datetime_start": start, "user_attrs": {"number": 0}})),
+        record(4, json!({"study_id": 1, "datetime_start": start, "user_attrs": {"groundup": {"number": 0}}})),
         record(10, json!({"study_id": 1, "trial_ids": [0]})),
     ]
     .concat();
@@ -450,7 +471,11 @@ fn the_records_of_others_are_left_alone_and_ours_is_found_among_them() {
     let asked = [
         record(4, json!({"study_id": 3, "datetime_start": start})),
         record(4, json!({"study_id": 3, "datetime_start": start, "state": 3, "user_attrs": {"mine": 1}})),
-        record(8, json!({"trial_id": 6, "user_attr": {"number": 2}})),
+        record(4, json!({"study_id": 3, "datetime_start": start, "user_attrs": {"number": 1}})),
+        record(8, json!({"trial_id": 6, "user_attr": {"groundup": {"number": 2}}})),
+        record(11, json!({"study_id": 2, "what": "nobody knows"})),
+        // `create_study(study_name=…, load_if_exists=True)` asks for our name again.
+        study(STUDY_NAME),
         record(2, json!({"study_id": 3, "user_attr": {"note": "ours, and theirs"}})),
         study("fourth"),
     ];
@@ -470,6 +495,36 @@ fn the_records_of_others_are_left_alone_and_ours_is_found_among_them() {
     assert_eq!(study_5.trials(), []);
     assert_same(&run(&plan, Some(&study_5)).unwrap().0, &want, "begun anew");
     assert_eq!(records(&path).last().unwrap()["study_id"], 5);
+}
+
+#[test]
+fn what_python_alone_takes_for_json_is_read_over() {
+    let plan = quick(&[3]);
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    let theirs = [
+        r#"{"op_code":0,"worker_id":"w","study_name":"\ud800 \",\"directions\":","directions":[1]}"#.to_owned(),
+        r#"{"op_code":0,"worker_id":"w","study_name":"\ud800 \",\"directions\":","directions":[2]}"#.to_owned(), // Taken.
+        r#"{"op_code":0,"worker_id":"w","study_name":"\udc00","directions":[1]}"#.to_owned(),
+        r#"{"op_code":2,"worker_id":"w","study_id":0,"user_attr":{"a \\\" NaN":NaN}}"#.to_owned(),
+        r#"{"op_code":7,"worker_id":"w","trial_id":0,"step":1,"intermediate_value":Infinity}"#.to_owned(),
+        r#"{"op_code":6,"worker_id":"w","trial_id":0,"state":1,"values":[-Infinity]}"#.to_owned(),
+        format!(r#"{{"op_code":8,"worker_id":"w","trial_id":0,"user_attr":{{"deep":{deep}}}}}"#),
+        format!(r#"{{"op_code":8,"worker_id":"w","trial_id":0,"user_attr":{{"huge":{}}}}}"#, "9".repeat(500)),
+    ];
+    let theirs = theirs.join("\n") + "\n";
+    let (_dir, path) = place();
+    fs::write(&path, &theirs).unwrap();
+    let (want, _) = run(&plan, Some(&begin(&path, &plan).unwrap())).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let ours: Vec<Value> =
+        text.strip_prefix(&theirs).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(ours.len() == 5 && ours[1..].iter().all(|record| record["study_id"] == 2), "{ours:?}");
+    // In our study, and without an end.
+    let more = r#"{"op_code":4,"worker_id":"w","study_id":2,"datetime_start":null,"user_attrs":{"mine":NaN}}"#;
+    fs::write(&path, format!("{text}{more}")).unwrap();
+    let study = resume(&path, &plan).unwrap();
+    assert_eq!(study.trials(), want.trials);
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{text}{more}\n"));
 }
 
 #[test]
@@ -514,18 +569,62 @@ fn processes_that_write_at_the_same_time_lose_nothing_and_write_nothing_twice() 
     assert_eq!(names, ["study.log"], "a lock is left behind");
 }
 
+/// The line of a trial with an accuracy that is not the one it has.
+fn found_otherwise(plan: &Search, number: usize) -> String {
+    let mut record: Value = serde_json::from_slice(lines(&written(plan).0)[2 + number]).unwrap();
+    (record["value"], record["intermediate_values"]) = (json!(0.5), json!({"1": 0.5}));
+    record["user_attrs"]["groundup"]["train_accuracy"] = json!([0.5]);
+    format!("{record}\n")
+}
+
+fn append(path: &Path, line: &str) {
+    fs::write(path, fs::read_to_string(path).unwrap() + line).unwrap();
+}
+
 #[test]
 fn a_trial_that_another_process_found_otherwise_is_an_error() {
     let plan = quick(&[1]);
     let (_dir, path) = place();
-    let study = begin(&path, &plan).unwrap();
-    let (whole, _) = written(&plan);
-    let mut record: Value = serde_json::from_slice(lines(&whole)[2]).unwrap();
-    (record["value"], record["intermediate_values"]) = (json!(0.5), json!({"1": 0.5}));
-    record["user_attrs"]["train_accuracy"] = json!([0.5]);
-    fs::write(&path, format!("{}{record}\n", fs::read_to_string(&path).unwrap())).unwrap();
+    let (train, validation) = data();
+    let lock = path.with_file_name("study.log.lock");
+    begin(&path, &plan).unwrap();
+    // It is written while this one waits for the lock, its trial done.
+    let line = found_otherwise(&plan, 0);
+    let (its_path, its_lock) = (path.clone(), lock.clone());
+    let say = move |said: &str| {
+        assert!(said.starts_with("waiting for ") && said.contains("study.log.lock, "), "{said}");
+        append(&its_path, &line);
+        fs::remove_file(&its_lock).unwrap();
+    };
+    let study = Study::resume(&path, &plan, &train, &validation, say).unwrap();
+    fs::write(&lock, "").unwrap();
     let message = refusal(run(&plan, Some(&study)), &path);
     assert!(message.contains("trial 0 is in it with other results"), "{message}");
+    assert!(!lock.exists());
+}
+
+#[test]
+fn a_trial_that_another_process_has_done_meanwhile_is_not_done_again() {
+    for rounds in [&[3][..], &[2, 1]] {
+        let mut plan = quick(rounds);
+        plan.base.length = Length::Steps(1);
+        let (_dir, path) = place();
+        let (train, validation) = data();
+        let study = begin(&path, &plan).unwrap();
+        let told = Mutex::new(Vec::new());
+        // After the first trial of ours, another process has done the second; to do it again would be an error.
+        let done = |trial: &Trial| {
+            let mut told = told.lock().unwrap();
+            told.push(trial.number);
+            if told.len() == 1 {
+                append(&path, &found_otherwise(&plan, 1));
+            }
+        };
+        let found = plan.run(Exec::serial(), &train, &validation, Some(&study), &done).unwrap();
+        let scores: Vec<f64> = found.trials.iter().map(Trial::score).collect();
+        assert_eq!((scores[1], scores.len()), (0.5, 3), "{scores:?}");
+        assert_eq!(told.into_inner().unwrap(), [0, 1, 2]);
+    }
 }
 
 #[test]
@@ -533,13 +632,13 @@ fn the_lock_that_optuna_takes_is_waited_for() {
     let (_dir, path) = place();
     let lock = path.with_file_name("study.log.lock");
     fs::write(&lock, "").unwrap();
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(300));
             assert!(!path.exists(), "the file was created under another's lock");
             fs::remove_file(&lock).unwrap();
         });
-        let begun = Instant::now();
         begin(&path, &quick(&[1])).unwrap();
         assert!(begun.elapsed() >= Duration::from_millis(300));
     });
@@ -561,9 +660,11 @@ fn a_study_that_can_no_longer_be_written_stops_the_search() {
             let plan = quick(&[50]);
             let (_dir, path) = place();
             let study = begin(&path, &plan).unwrap();
-            let ran = AtomicUsize::new(0);
+            let ran = Mutex::new(0);
             let after_the_third = |_: &Trial| {
-                if ran.fetch_add(1, Ordering::SeqCst) == 2 {
+                let mut ran = ran.lock().unwrap();
+                *ran += 1;
+                if *ran == 3 {
                     harm(&path);
                 }
             };
@@ -572,12 +673,31 @@ fn a_study_that_can_no_longer_be_written_stops_the_search() {
             let result = pool.install(|| plan.run(exec, &train, &validation, Some(&study), &after_the_third));
             let message = refusal(result, &path);
             assert!(message.contains(says), "{message:?} does not say {says:?}");
-            assert!(ran.into_inner() < 10, "the search went on");
+            assert!(ran.into_inner().unwrap() < 10, "the search went on");
         }
     }
     let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("study.log");
+    begin(&path, &quick(&[1])).unwrap();
+    fs::write(dir.path().join("study.log.lock"), "[[package]]").unwrap();
+    let message = refusal(run(&quick(&[1]), Some(&resume(&path, &quick(&[1])).unwrap())), &path);
+    assert!(message.ends_with("study.log.lock: it is not a lock; move it, or give another file"), "{message}");
     let message = refusal(begin(dir.path(), &quick(&[1])), dir.path());
     assert!(message.contains("Is a directory") && message.ends_with("give a file that can be read and written"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        let link = dir.path().join("link");
+        symlink("nowhere", &link).unwrap();
+        for result in [begin(&link, &quick(&[1])), resume(&link, &quick(&[1]))] {
+            assert!(refusal(result, &link).contains("it is a link to a file that is not there"));
+        }
+        // A link and what it leads to have one lock.
+        fs::remove_file(&link).unwrap();
+        symlink("study.log", &link).unwrap();
+        let message = refusal(run(&quick(&[1]), Some(&resume(&link, &quick(&[1])).unwrap())), dir.path());
+        assert!(message.contains("study.log.lock: it is not a lock"), "{message}");
+    }
     fs::write(dir.path().join("file"), "").unwrap();
     let below = dir.path().join("file/study.log");
     assert!(refusal(begin(&below, &quick(&[1])), &below).contains("give a file"));

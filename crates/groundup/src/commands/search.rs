@@ -5,6 +5,7 @@ use crate::cli::Search;
 use crate::data;
 use crate::progress;
 use serde_json::json;
+use std::collections::BTreeSet;
 use tensor::Exec;
 use train::search::{Found, Search as Plan, Trial, validation_split};
 use train::{Length, Study};
@@ -31,20 +32,24 @@ pub fn run(options: &Search) -> Result<(), Failure> {
     if !options.json {
         println!("data: {}: {} to train, {} to validate", digits.origin, train.len(), validation.len());
     }
-    let study = options.study.as_deref().map(|path| match options.resume {
-        true => Study::resume(path, &plan, &train, &validation),
-        false => Study::begin(path, &plan, &train, &validation),
+    let total = plan.numbers().len();
+    let bar = progress::bar(total as u64, "trials");
+    let study = options.study.as_deref().map(|path| {
+        let bar = bar.clone();
+        let say = move |line: &str| bar.suspend(|| eprintln!("{line}"));
+        match options.resume {
+            true => Study::resume(path, &plan, &train, &validation, say),
+            false => Study::begin(path, &plan, &train, &validation, say),
+        }
     });
     let study = study.transpose()?;
-    let numbers = 0..options.trials * options.rounds;
-    let total = numbers.filter(|&number| plan.does(number)).count() as u64;
-    let bar = progress::bar(total, "trials");
     if let (Some(study), Some(path)) = (&study, &options.study) {
-        let known = study.trials().iter().filter(|trial| plan.does(trial.number)).count() as u64;
+        let known: BTreeSet<usize> = study.trials().iter().map(|trial| trial.number).collect();
+        let known = plan.numbers().filter(|number| known.contains(number)).count();
         if options.resume && !options.json {
-            println!("{known} of {total} trials are taken from {}", path.display());
+            println!("{known} of {total} trials are in {}", path.display());
         }
-        bar.set_position(known);
+        bar.set_position(known as u64);
         bar.reset_eta();
     }
     let found = on_threads(jobs, || plan.run(exec, &train, &validation, study.as_ref(), &|_| bar.inc(1)))??;

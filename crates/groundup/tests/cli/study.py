@@ -1,12 +1,15 @@
 """Optuna on the file of `groundup search --study`.
 
 read FILE WHOLE.json    every trial there is what `search --json` says, and the best one is the first of its ranking
-write FILE COUNT        as many trials of Optuna's own into our study, and into one of its own
+write FILE STOP         trials of Optuna's own into our study, and into one of its own, until there is a file STOP
 copy FILE OTHER         our study into another file
 """
 
 import json
+import math
+import os
 import sys
+import time
 
 import optuna
 from optuna.storages import JournalStorage
@@ -30,7 +33,9 @@ def read(path, whole):
     whole = json.load(open(whole))
     same(study.direction, optuna.study.StudyDirection.MAXIMIZE, "direction")
     same(study.user_attrs["groundup"]["settings"]["seed"], str(whole["seed"]), "seed")
-    ours = {trial.user_attrs["number"]: trial for trial in study.trials if "number" in trial.user_attrs}
+    ours = {
+        trial.user_attrs["groundup"]["number"]: trial for trial in study.trials if "groundup" in trial.user_attrs
+    }
     same(sorted(ours), [trial["number"] for trial in whole["trials"]], "numbers")
     for want in whole["trials"]:
         got = ours[want["number"]]
@@ -38,7 +43,7 @@ def read(path, whole):
         same(got.value, want["score"], "value")
         same(got.params, {"lr": want["learning_rate"], "weight_decay": want["weight_decay"]}, "params")
         attributes = {name: want[name] for name in ("number", "round", "seed", "train_accuracy")}
-        same(got.user_attrs, attributes, "user attributes")
+        same(got.user_attrs, {"groundup": attributes}, "user attributes")
         same(got.intermediate_values, dict(enumerate(want["validation_accuracy"], 1)), "intermediate values")
         for name, of in (("lr", "learning_rate"), ("weight_decay", "weight_decay")):
             low, high = whole["ranges"][want["round"]][of]
@@ -51,20 +56,26 @@ def read(path, whole):
     print(f"Optuna {optuna.__version__} read {len(ours)} of our trials, and {len(study.trials) - len(ours)} others")
 
 
-def write(path, count):
-    ours = optuna.load_study(study_name=NAME, storage=storage(path))
-    own = optuna.create_study(study_name="another", storage=storage(path))
-    for number in range(int(count)):
+def write(path, stop):
+    # That the name is taken, and for another direction, is no matter to Optuna.
+    ours = optuna.create_study(study_name=NAME, storage=storage(path), load_if_exists=True)
+    own = optuna.create_study(study_name="another \ud800", storage=storage(path))
+    count, end = 0, time.monotonic() + 60
+    while not os.path.exists(stop) and time.monotonic() < end:
         for study in (ours, own):
             trial = study.ask()
             trial.suggest_float("lr", 1e-6, 1e-2, log=True)
             trial.suggest_float("weight_decay", 1e-8, 1e-4, log=True)
-            trial.report(0.0, 1)
-            trial.set_user_attr("mine", number)
+            # Python's JSON has these.
+            for step, value in enumerate((0.0, math.nan, math.inf, -math.inf), 1):
+                trial.report(value, step)
+            trial.set_user_attr("mine", math.nan)
+            trial.set_user_attr("number", count)
             study.tell(trial, 0.0)
-        ours.add_trial(optuna.trial.create_trial(value=0.0, user_attrs={"mine": number}))
-    same(len(own.trials), int(count), "trials of its own")
-    same(sum("mine" in trial.user_attrs for trial in ours.trials), 2 * int(count), "trials of its own in ours")
+        ours.add_trial(optuna.trial.create_trial(value=0.0, user_attrs={"mine": math.inf, "number": count}))
+        count += 1
+    same(len(own.trials), count, "trials of its own")
+    same(sum("mine" in trial.user_attrs for trial in ours.trials), 2 * count, "trials of its own in ours")
 
 
 def copy(path, other):
