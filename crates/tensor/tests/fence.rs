@@ -84,6 +84,7 @@ fn no_product_reads_or_writes_beyond_its_operands() {
             near: 0,
             near_listed: 0,
             near_elements: 0,
+            group: 0,
             near_c: 0,
             pack_above: 0,
             pack_rows: 0,
@@ -95,7 +96,7 @@ fn no_product_reads_or_writes_beyond_its_operands() {
     ];
     let mut rng = Rng::new(1);
     for case in 0..1500 {
-        let [m, k, n] = [rng.usize_in(1..50), rng.usize_in(1..40), rng.usize_in(1..140)];
+        let [m, k, n] = [rng.usize_in(1..50), rng.usize_in(1..40), rng.usize_in(1..240)];
         let turned = [rng.usize_in(0..2) == 1, rng.usize_in(0..2) == 1];
         let (at_the_end, bias, relu) = (rng.usize_in(0..3) > 0, rng.usize_in(0..2) == 1, rng.usize_in(0..2) == 1);
         let (threads, blocking) = (rng.usize_in(1..4), blocks[rng.usize_in(0..2)]);

@@ -228,7 +228,7 @@ fn lists_of_no_step_one_step_the_last_step_and_all_steps_are_done_to_their_ends(
     ];
     for (name, lit) in lit {
         for width in [33, 48, 63, 64, 65, 100, 784] {
-            for n in [1, 8, 9, 16, 24, 40, 96, 100, 104, 105, 130] {
+            for n in [1, 8, 9, 16, 24, 40, 96, 97, 100, 104, 105, 130, 209] {
                 let x = Images::new([34, width], |r, j| if lit(r, j, width) { (j % 255 + 1) as u8 } else { 0 });
                 let b = rng.vec_f32(width.max(34) * n);
                 // Portable Rust may call the library for each multiply-add.
@@ -334,10 +334,12 @@ fn one_small_element_of_a_row_keeps_the_zeros_of_the_rows_it_shares_a_tile_with(
     for row in [0, 1, 17, 39] {
         for step in [0, 19, 30, 31, 77] {
             let x = Tensor::from_fn([40, 80], |[r, j]| if r == row && j == step { f32::from_bits(1) } else { 0.0 });
-            let b: Vec<f32> = (0..80 * 64).map(|at| if at / 64 == step { -2.0_f32.powi(-44) } else { 1.0 }).collect();
-            let want = every_step(x.view(), View::new(&b, [80, 64]).expect("fits"));
-            assert!(want.iter().all(|c| c.to_bits() == 0), "all steps give +0");
-            check_floats(&format!("row {row}, step {step}"), x.view(), &b, 64);
+            for n in [64, 100] {
+                let b: Vec<f32> = (0..80 * n).map(|at| if at / n == step { -2.0_f32.powi(-44) } else { 1.0 }).collect();
+                let want = every_step(x.view(), View::new(&b, [80, n]).expect("fits"));
+                assert!(want.iter().all(|c| c.to_bits() == 0), "all steps give +0");
+                check_floats(&format!("row {row}, step {step}"), x.view(), &b, n);
+            }
         }
     }
 }
@@ -347,11 +349,13 @@ fn a_block_of_b_that_could_underflow_keeps_the_zeros_of_the_blocks_after_it() {
     // The last step of a block, of 24 steps or of 32, leaves −0, and the zeros of the blocks after it make it +0.
     for last in [23, 31] {
         let x = Tensor::from_fn([40, 96], |[_, j]| if j == last { 2.0_f32.powi(-50) } else { 0.0 });
-        let b: Vec<f32> = (0..96 * 64).map(|at| if at / 64 == last { -2.0_f32.powi(-101) } else { 1.0 }).collect();
-        let first = Tensor::from_fn([40, 1], |_| 2.0_f32.powi(-50));
-        let alone = every_step(first.view(), View::new(&b[last * 64..(last + 1) * 64], [1, 64]).expect("fits"));
-        assert!(alone.iter().all(|c| c.to_bits() == 1 << 31), "that step alone gives −0: {alone:?}");
-        check_floats("−0 from an earlier block", x.view(), &b, 64);
+        for n in [64, 100] {
+            let b: Vec<f32> = (0..96 * n).map(|at| if at / n == last { -2.0_f32.powi(-101) } else { 1.0 }).collect();
+            let first = Tensor::from_fn([40, 1], |_| 2.0_f32.powi(-50));
+            let alone = every_step(first.view(), View::new(&b[last * n..(last + 1) * n], [1, n]).expect("fits"));
+            assert!(alone.iter().all(|c| c.to_bits() == 1 << 31), "that step alone gives −0: {alone:?}");
+            check_floats("−0 from an earlier block", x.view(), &b, n);
+        }
     }
 }
 
@@ -391,7 +395,8 @@ fn lists_of_floats_are_done_to_their_ends() {
     ];
     for (name, lit) in lit {
         for width in [15, 16, 17, 48, 63, 64, 65, 130] {
-            for n in [48, 49, 56, 57, 100, 104, 105, 130] {
+            // Every width of a panel: 7 to 13 registers of 8 columns, or of 16.
+            for n in [48, 49, 56, 57, 64, 72, 80, 88, 96, 97, 100, 104, 105, 113, 130, 145, 161, 177, 208, 209] {
                 let x = relu(&mut rng, [34 + width % 30, width], |r, j| lit(r, j, width));
                 check_floats(name, x.view(), &rng.vec_f32(width * n), n);
             }

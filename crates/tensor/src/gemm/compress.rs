@@ -17,7 +17,9 @@
 //!    dealt out: each pair of a sample goes to the list of its pixel, on a sheet of 256 pixels. It took the chapter's search to 0.95 of its time, workload A to
 //!    0.94. Asked for eight records ahead, and not all at once: that was waited for.
 //!    Of a batch that comes again as it was, there are lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done.
-//! 5. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed on their way, floats in registers, and bytes
+//! 5. *Masks* (AVX-512). A vector's elements and their numbers are brought together by two instructions, and written whole: two µs for 128×100. (Of bytes
+//!    there is no such instruction in AVX-512 F, BW, DQ and VL: they are found as AVX2 finds them.)
+//! 6. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed on their way, floats in registers, and bytes
 //!    four squares side by side, so that a line of an image is found once.
 
 use super::allowed::{at_least, before, least_of};
@@ -34,19 +36,29 @@ use std::ops::Range;
 /// Most steps in a block: a step's number is a byte.
 pub(super) const MOST_STEPS: usize = MOST_BLOCK;
 
-/// Most rows that are compressed together: their accumulators, 416 bytes each, stay in L2. B is packed once for each so many.
-const GROUP_ROWS: usize = 512;
-/// The same of rows of bytes, which are many steps long: that their elements stay in L2 too took an evaluation to 0.93 of its time.
-const GROUP_ROWS_OF_BYTES: usize = 128;
-/// The same of rows whose elements are known, which are read once, in order: of accumulators alone. More of them took as long.
-const GROUP_ROWS_KNOWN: usize = 256;
+/// Most rows that are compressed together.
+pub(super) const MOST_ROWS: usize = 512;
 
-/// Most rows of A that are compressed together.
-pub(super) fn group_rows(a: Source<'_>, block: usize) -> usize {
-    match a {
-        Source::Bytes(_) if known(a, block).is_some() => GROUP_ROWS_KNOWN,
-        Source::Bytes(_) => GROUP_ROWS_OF_BYTES,
-        _ => GROUP_ROWS,
+/// How a product that leaves out elements is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Steps of k in a block.
+    pub block: usize,
+    /// Rows of bytes that are compressed together ([`Blocking::group`](super::Blocking::group)).
+    pub group: usize,
+}
+
+impl Cut {
+    /// Most rows of A that are compressed together. B is packed once for each so many. Rows of bytes are many steps long, and it is their elements that stay
+    /// in L2, and the accumulators, one row of a panel each; of those whose elements are known, which are read once, in order, only the accumulators; and of
+    /// floats the elements are few.
+    pub fn rows(self, a: Source<'_>) -> usize {
+        let times = match a {
+            Source::Bytes(_) if known(a, self.block).is_some() => 2,
+            Source::Bytes(_) => 1,
+            _ => 4,
+        };
+        (times * self.group).clamp(1, MOST_ROWS)
     }
 }
 
@@ -59,7 +71,7 @@ pub(super) fn known(a: Source<'_>, block: usize) -> Option<&NonzeroBlocks> {
 const ROOM: usize = 2 * LANES;
 
 /// Most rows, or steps of a block, whose pairs are copied together.
-const MOST_RECORDS: usize = if GROUP_ROWS_OF_BYTES > MOST_STEPS { GROUP_ROWS_OF_BYTES } else { MOST_STEPS };
+const MOST_RECORDS: usize = if MOST_ROWS > MOST_STEPS { MOST_ROWS } else { MOST_STEPS };
 
 /// Columns of bytes that are turned together: as many as a byte tells apart.
 const SHEET: usize = 256;
@@ -115,7 +127,7 @@ impl Compressed {
     /// # Panics
     /// If there are more than 512 rows, or more than 128 steps in a block; or if neither the rows nor the columns of A are adjacent.
     pub fn find(&mut self, exec: Exec, a: Source<'_>, rows: Range<usize>, block: usize, listed: Listed) {
-        assert!(rows.len() <= GROUP_ROWS && (1..=MOST_STEPS).contains(&block), "{rows:?} in blocks of {block}");
+        assert!(rows.len() <= MOST_ROWS && (1..=MOST_STEPS).contains(&block), "{rows:?} in blocks of {block}");
         self.make_room(a, rows.len(), block);
         match a {
             Source::Floats(a) => exec.run(CompressFloats { a, rows, block, listed, to: self }),
@@ -163,7 +175,7 @@ impl Op for CompressFloats<'_> {
         let (data, [row_stride, step_stride], k) = (a.data(), a.strides(), a.cols());
         let [least, _] = least_of(Source::Floats(a));
         // Rows that have had so small an element.
-        let mut small = [listed == Listed::All; GROUP_ROWS];
+        let mut small = [listed == Listed::All; MOST_ROWS];
         let mut turned = [[0.0; MOST_STEPS]; LANES];
         let (starts, last) = to.starts.split_at_mut(rows.len() * k.div_ceil(block));
         let mut end = EndOfFloats { values: to.values.as_mut_ptr(), steps: to.steps.as_mut_ptr(), at: 0, least };

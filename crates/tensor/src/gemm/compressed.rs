@@ -1,4 +1,4 @@
-//! A product whose A is half zeros, or four fifths, one row of C at a time: what sixteen registers are enough for.
+//! A product whose A is half zeros, or four fifths, one row of C at a time.
 //!
 //! ```text
 //! plain:  for i in 0..m:  for p in 0..k where A[i, p] ≠ 0:   c[i][..] += A[i, p] · B[p][..]
@@ -8,6 +8,7 @@
 //!   │ · · · 3 9 · · 7  │  ──────▶ 3 9 7        3 4 7       ──────▶   │ a row of 13 vectors, each the │
 //!   │ 5 · · · 8 4 · ·  │          5 8 4        0 4 5                 │ operand of one multiply-add   │
 //!   └──────────────────┘          one after the other                └──────────────────────────────┘
+//!                                                                   (AVX2; 208 columns with AVX-512)
 //!
 //! for some rows of A:                                compress them, a block of k after the other
 //!   for each panel of B:  for each block of k:       pack the block of the panel
@@ -28,8 +29,13 @@
 //! 7. *Short products* too, whose A need have no zeros: dX of a layer of ten units has ten steps, and what takes the time is to begin and to end
 //!    (`SHORT` in `needed.rs`).
 //!
+//! 8. *Whole registers* with AVX-512, so that each row of the packed panel is whole cache lines. A row of 100 or 104 floats as it is would be two lines for every
+//!    second load, and that is what a row at a time had been tried with, and dropped for.
+//!
 //! All of it took workload D to 0.66 of its time, and A and B to 0.9 (Zen 3; more in `docs/gemm.md`). It pays where the share of elements that are not 0 is below
-//! 0.79 − 17/n (a transposed A: 27/n): to compress one, zero or not, takes as long as a product of one with seventeen columns.
+//! 0.79 − 17/n (a transposed A: 27/n): to compress one, zero or not, takes as long as a product of one with seventeen columns. With AVX-512, whose tiles of six rows
+//! take half as long as AVX2's and whose lists (`listed.rs`) have three rows, D takes 0.73 of its time, A to C 0.94 to 0.98: a step of seven registers takes
+//! 5.4 cycles and one of thirteen 8.7, where the multiply-adds are 3.5 and 6.5, and the loads 4.5 and 7.5 if two are done in each.
 //!
 //! Tried and dropped: A's elements read in place in layers of 100 units, whose rows are near, by lists of steps alone: 0.97 of the time forward, for a second
 //! kind of kernel. Images' records ([`NonzeroBytes`](crate::vec::NonzeroBytes)) read in place, each byte looked up in a table of floats: an evaluation took 1.4 times as long, for each row of each block
@@ -37,12 +43,15 @@
 //! element's float broadcast from a general register, to spare the fourteenth load of vectors: within the noise. A's elements compressed just before they are multiplied, 1 to 100 rows at a time, and not kept: as fast. The next block of B asked for by
 //! each row, a few lines at a time: within the noise.
 //!
+//! Two rows at once (AVX-512), so that a chain of seven registers is not waited for: as fast, for it is loads that are waited for; and with thirteen the compiler
+//! kept the accumulators in memory.
+//!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not allow it, all elements of A are listed.
 
 use super::HALF_LANES;
 use super::allowed::least_of;
 use super::block::tail;
-use super::compress::{Compressed, Listed, blocks, group_rows, known};
+use super::compress::{Compressed, Cut, Listed, blocks, known};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
 use super::operands::{Operands, Source};
 use super::pack::{Pack, PackPanel};
@@ -56,9 +65,9 @@ use crate::team::share;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Widths of the panels, in half vectors: fewer would not hide the latency of their multiply-adds.
-pub(super) const FEWEST_HALVES: usize = 7;
-pub(super) const MOST_HALVES: usize = 13;
+/// Widths of the panels, in registers: fewer would not hide the latency of their multiply-adds.
+pub(super) const FEWEST_REGISTERS: usize = 7;
+pub(super) const MOST_REGISTERS: usize = 13;
 
 thread_local! {
     /// This thread's buffers, grown to the largest it has met; taken out while in use.
@@ -76,10 +85,10 @@ struct Buffers {
 }
 
 impl Buffers {
-    /// Makes room for so many rows and columns of C, in blocks of so many steps.
-    fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], block: usize, hands_over: bool) {
-        let rows = rows.min(group_rows(a, block));
-        let width = panels(columns).map(|(_, halves)| HALF_LANES * halves).max().unwrap_or(0);
+    /// Makes room for so many rows and columns of C, of panels of such registers, cut like that.
+    fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], register: usize, cut: Cut, hands_over: bool) {
+        let (rows, block) = (rows.min(cut.rows(a)), cut.block);
+        let width = panels(columns, register).map(|(_, registers)| register * registers).max().unwrap_or(0);
         if known(a, block).is_none() {
             self.compressed.make_room(a, rows, block);
         }
@@ -92,10 +101,10 @@ impl Buffers {
     }
 }
 
-/// Makes room for what a product of so many rows and columns needs if it leaves out elements, in blocks of so many steps.
-pub(super) fn make_room(a: Source<'_>, shape: [usize; 2], block: usize, hands_over: bool) {
+/// Makes room for what a product of so many rows and columns needs if it leaves out elements, cut like that.
+pub(super) fn make_room(exec: Exec, a: Source<'_>, shape: [usize; 2], cut: Cut, hands_over: bool) {
     let mut buffers = BUFFERS.take();
-    buffers.make_room(a, shape, block, hands_over);
+    buffers.make_room(a, shape, table::row(exec.isa()).register(), cut, hands_over);
     BUFFERS.set(buffers);
 }
 
@@ -163,13 +172,13 @@ pub(super) unsafe fn rows<I: Isa, const NV: usize, const HALF: bool>(isa: I, t: 
     }
 }
 
-/// The panels of so many columns: first column, and width in half vectors. Widths differ by one at most.
-fn panels(columns: usize) -> impl Iterator<Item = (usize, usize)> {
-    let halves = columns.div_ceil(HALF_LANES);
-    let count = halves.div_ceil(MOST_HALVES);
+/// The panels of so many columns: first column, and width in registers of so many. Widths differ by one at most.
+fn panels(columns: usize, register: usize) -> impl Iterator<Item = (usize, usize)> {
+    let registers = columns.div_ceil(register);
+    let count = registers.div_ceil(MOST_REGISTERS);
     (0..count).map(move |at| {
-        let range = share(halves, 1, at, count);
-        (HALF_LANES * range.start, range.len())
+        let range = share(registers, 1, at, count);
+        (register * range.start, range.len())
     })
 }
 
@@ -185,22 +194,25 @@ pub(super) fn band(
     consumer: Option<Consumer<'_>>,
 ) {
     let a = operands.source;
-    let kernels = table::row(exec.isa()).elements;
+    let row = table::row(exec.isa());
+    let register = row.register();
+    let kernels = row.elements.as_ref().expect("the ISA has kernels of a row at a time").kernels;
     let (k, block) = (plan.shape[1], plan.kc);
+    let cut = Cut { block, group: plan.group };
     let [_, least] = least_of(operands.source);
     let mut buffers = BUFFERS.take();
-    buffers.make_room(a, [rows.len(), columns.len()], block, consumer.is_some());
+    buffers.make_room(a, [rows.len(), columns.len()], register, cut, consumer.is_some());
     let Buffers { compressed, all, panel, accumulators, piece } = &mut buffers;
     let known = known(a, block);
-    let groups = rows.len().div_ceil(group_rows(a, block));
+    let groups = rows.len().div_ceil(cut.rows(a));
     for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
         let group = rows.start + group.start..rows.start + group.end;
         if known.is_none() {
             compressed.find(exec, a, group.clone(), block, Listed::Needed);
         }
         let mut has_all = false;
-        for (from, halves) in panels(columns.len()) {
-            let (from, width) = (columns.start + from, HALF_LANES * halves);
+        for (from, registers) in panels(columns.len(), register) {
+            let (from, width) = (columns.start + from, register * registers);
             let count = width.min(columns.end - from);
             let mut allowed = true;
             for (number, steps) in blocks(k, block).enumerate() {
@@ -223,7 +235,7 @@ pub(super) fn band(
                     all.find(exec, a, group.clone(), block, Listed::All);
                     has_all = true;
                 }
-                let kernel = kernels[halves - FEWEST_HALVES];
+                let kernel = kernels[registers - FEWEST_REGISTERS];
                 let multiply = |rows: Range<usize>, accumulators: *mut f32, last: Option<Tile<'_>>| {
                     let within = rows.start - group.start;
                     let (starts, (values, steps)) = match (known, allowed) {

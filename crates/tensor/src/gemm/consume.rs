@@ -64,7 +64,7 @@ pub fn consume<const S: usize>(
 }
 
 /// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. Samples that are 0 in
-/// all columns of X that a tile has, or with AVX2 in one column, are left out, as in [`multiply_bytes`](super::multiply_bytes).
+/// all columns of X that a tile has, or in one column where they are computed one at a time, are left out, as in [`multiply_bytes`](super::multiply_bytes).
 ///
 /// # Errors
 /// As [`consume`].

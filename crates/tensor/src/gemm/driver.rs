@@ -105,7 +105,7 @@ fn band(
         return;
     }
     let by_element = plan.tiles == Tiles::Elements;
-    if let Some(Room { packed: [b, a], block }) = plan.either {
+    if let Some(Room { packed: [b, a], cut }) = plan.either {
         let mut packed = PACKED.take();
         packed.make_room(b);
         PACKED.set(packed);
@@ -113,7 +113,7 @@ fn band(
         pieces::make_room(operands.source, columns.len(), consumer.is_some());
         // What leaves out elements makes its own.
         if !by_element {
-            compressed::make_room(operands.source, [rows.len(), columns.len()], block, consumer.is_some());
+            compressed::make_room(exec, operands.source, [rows.len(), columns.len()], cut, consumer.is_some());
         }
     }
     if by_element {

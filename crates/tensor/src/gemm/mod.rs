@@ -135,7 +135,7 @@ impl<'a> Gemm<'a> {
     }
 
     /// Computes C. Cost: 2·m·n·k operations, fewer where A is row-major and rows of it side by side have a good part of their zeros in
-    /// common, or, with AVX2 and some hundred columns, where half of A is zeros; and where it pays copies of B and of A. The buffers for them are kept by the threads, so a warm call does not
+    /// common, or, with AVX2 or AVX-512 and some hundred columns, where half of A is zeros; and where it pays copies of B and of A. The buffers for them are kept by the threads, so a warm call does not
     /// allocate. (α ≠ 1 copies A, and a C whose rows are not adjacent is computed beside its place and copied; both use buffers of the
     /// call.)
     ///

@@ -24,7 +24,8 @@
 //! | hidden, dW = Xᵀ·dY | 49–67 % | 73–91 % | 85–98 % | | | |
 //!
 //! A hidden layer's units are alike in many samples, but not side by side: dW has nothing to gain, and does all steps. When it is allowed:
-//! `allowed.rs`. What is left out where a row of C is computed at a time, as AVX2 does in layers of more than 48 units: `compressed.rs`.
+//! `allowed.rs`. What is left out where a row of C is computed at a time, as AVX2 does in layers of more than 48 units and AVX-512 in those of more than 96:
+//! `compressed.rs`.
 //!
 //! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a list.
 //! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes the pixels of a sample, and then the samples of a pixel); the bits of a
@@ -37,17 +38,16 @@
 //! the lists are 5 and 10 µs. A product of 250×100×100 takes 0.83 to 0.92 of its time with 65 to 75 % of its steps needed, one of 512×1024×1024
 //! 0.80 to 0.91.
 //!
-//! Tried and dropped: tiles of one row of floats (AVX-512), which need half of the steps, but load a row of B for seven multiply-adds: as fast as three rows
-//! with 100 units, half as fast with 1024. The bits of all columns noted at once, image by image, before
+//! Tried and dropped: tiles of one row of floats (AVX-512), with B in place: as fast as three rows with 100 units, half as fast with 1024. (With B in whole cache
+//! lines in L1, and A's elements one after the other, they gain: `compressed.rs`.) The bits of all columns noted at once, image by image, before
 //! dW's pieces: +12 % of dW (Zen 3), for looking at a piece's bytes brings near what its tiles look up.
 
-use super::HALF_LANES;
 use super::allowed::{at_least, before, least_of};
 use super::block::first_row;
-use super::compressed::FEWEST_HALVES;
+use super::compressed::FEWEST_REGISTERS;
 use super::operands::Source;
 use super::plan::{Blocking, block_of_elements};
-use super::table;
+use super::table::{self, ByElement};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
@@ -380,20 +380,12 @@ pub(super) fn nonzero<I: Isa>(isa: I, sizes: I::F) -> u16 {
 /// Fewest rows of a product whose zeros are looked for: B is looked through for each.
 const ROWS: usize = 32;
 
-/// Most steps of a short one. Where tiles begin and end is what takes its time, and a row of thirteen registers does it in less than tiles of six by two do for
-/// as many elements: 128×10×100, dX of workload A's last layer, took 0.6 to 0.7 of it; with 16 steps 0.8, with 24 as long.
-const SHORT: usize = 16;
-
 /// Fewest columns of one whose A is floats.
 const COLUMNS: usize = 48;
 
 /// Rows of A that are looked at to guess how many steps tiles need, three at a time, and most steps of them.
 const SAMPLE: usize = 12;
 const SAMPLED_STEPS: usize = 1024;
-
-/// To compress an element of A, zero or not, takes as long as a product of one with so many columns: of a row-major A, and of a transposed one.
-const COMPRESSED_FOR: f64 = 17.0;
-const TURNED_FOR: f64 = 27.0;
 
 /// Share of the steps up to which leaving out the others pays: a step of a list takes 1.6 times as long as one of all steps.
 /// (Of floats: [`Row::floats_pay`](table::Row::floats_pay).)
@@ -413,17 +405,19 @@ pub(super) enum LeftOut {
 pub(super) fn may_leave_out_elements(exec: Exec, source: Source<'_>, n: usize) -> bool {
     let [m, k] = source.shape();
     let adjacent = if let Source::Floats(a) = source { a.strides().contains(&1) } else { true };
-    m >= ROWS && adjacent && (k >= ROWS || is_short(source)) && has_elements(exec, n)
+    m >= ROWS && adjacent && (k >= ROWS || is_short(exec, source)) && has_elements(exec, n)
 }
 
 /// Whether an ISA has kernels of a row at a time for so many columns.
 fn has_elements(exec: Exec, n: usize) -> bool {
-    !table::row(exec.isa()).elements.is_empty() && n.div_ceil(HALF_LANES) >= FEWEST_HALVES
+    let row = table::row(exec.isa());
+    row.elements.is_some() && n.div_ceil(row.register()) >= FEWEST_REGISTERS
 }
 
 /// Whether a product has so few steps that it had best be computed a row at a time, zeros or not.
-fn is_short(source: Source<'_>) -> bool {
-    matches!(source, Source::Floats(a) if a.strides()[1] == 1 && (1..=SHORT).contains(&a.cols()))
+fn is_short(exec: Exec, source: Source<'_>) -> bool {
+    let most = table::row(exec.isa()).elements.as_ref().map_or(0, |elements| elements.short);
+    matches!(source, Source::Floats(a) if a.strides()[1] == 1 && (1..=most).contains(&a.cols()))
 }
 
 /// What products ask to know of the bytes of a matrix in rows of `width`, to be given with rows of them ([`ByteRows::with_nonzero`]); `None` where they do not ask,
@@ -432,13 +426,14 @@ fn is_short(source: Source<'_>) -> bool {
 /// # Panics
 /// If the bytes are no whole rows.
 pub fn find_nonzero(exec: Exec, bytes: &[u8], width: usize) -> Option<NonzeroBytes> {
-    if table::row(exec.isa()).elements.is_empty() { None } else { NonzeroBytes::of(exec, bytes, width) }
+    if table::row(exec.isa()).elements.is_some() { NonzeroBytes::of(exec, bytes, width) } else { None }
 }
 
 /// Columns of a block of [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied with matrices of k×n again and again; `None`
 /// where products do not ask for them.
 pub fn block_of_nonzero(exec: Exec, [k, n]: [usize; 2]) -> Option<usize> {
-    (k >= ROWS && has_elements(exec, n)).then(|| block_of_elements([k, n], &Blocking::of(exec.isa())))
+    (k >= ROWS && has_elements(exec, n))
+        .then(|| block_of_elements(table::row(exec.isa()), [k, n], &Blocking::of(exec.isa())))
 }
 
 /// What a product had best leave out, as far as some rows of A tell.
@@ -447,27 +442,34 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
     if m < ROWS {
         return LeftOut::Nothing;
     }
-    if may_leave_out_elements(exec, source, n) {
+    if may_leave_out_elements(exec, source, n)
+        && let Some(ByElement { pays, list_costs, .. }) = row.elements
+    {
         // There is nothing to compress, and less than three quarters of them are not 0.
         let known = matches!(source, Source::Bytes(bytes) if bytes.blocks().is_some());
-        if known || is_short(source) {
+        if known || is_short(exec, source) {
             return LeftOut::Elements;
         }
-        let columns = match source {
-            Source::Floats(a) if a.strides()[1] == 1 => COMPRESSED_FOR,
-            Source::Bytes(_) => COMPRESSED_FOR,
-            Source::Floats(_) | Source::BytesTransposed(_) => TURNED_FOR,
-        };
-        let pays = share_not_zero(exec, source) <= row.floats_pay - columns / n as f64;
-        return if pays { LeftOut::Elements } else { LeftOut::Nothing };
+        let cost = list_costs[match source {
+            Source::Floats(a) if a.strides()[1] == 1 => 0,
+            Source::Bytes(_) => 0,
+            Source::Floats(_) => 1,
+            Source::BytesTransposed(bytes) if bytes.nonzero().is_none() => 2,
+            Source::BytesTransposed(_) => 3,
+        }];
+        if share_not_zero(exec, source) <= pays - cost / n as f64 {
+            return LeftOut::Elements;
+        }
     }
     let pays = match source {
-        Source::Floats(a) if !row.elements.is_empty() || a.strides()[1] != 1 || n < COLUMNS => return LeftOut::Nothing,
+        Source::Floats(a) if a.strides()[1] != 1 || n < COLUMNS => None,
         Source::Floats(_) => row.floats_pay,
-        Source::Bytes(_) | Source::BytesTransposed(_) if k > LONGEST => return LeftOut::Nothing,
-        Source::Bytes(_) | Source::BytesTransposed(_) => PAYS,
+        Source::Bytes(_) | Source::BytesTransposed(_) => (k <= LONGEST).then_some(PAYS),
     };
-    if share_needed(exec, source) <= pays { LeftOut::Steps } else { LeftOut::Nothing }
+    match pays {
+        Some(pays) if share_needed(exec, source) <= pays => LeftOut::Steps,
+        _ => LeftOut::Nothing,
+    }
 }
 
 /// The share of the elements of A that are not 0, as far as a few tell, or, if that is known, all images that A is picked from.
@@ -545,15 +547,18 @@ mod tests {
         for isa in AnyIsa::available() {
             let exec = Exec::with_isa(isa, 1);
             let of = |a: View<'_, f32, 2>, n| left_out(exec, Source::Floats(a), n);
-            let by_element = !table::row(isa).elements.is_empty();
-            let wide = if by_element { LeftOut::Elements } else { LeftOut::Nothing };
-            for a in [half.view(), half.view().t()] {
-                assert_eq!([of(a, 1024), of(a, 100)], [wide; 2], "{}", isa.name());
-                // What it costs to compress A is not repaid; and there are no kernels for so few columns.
-                assert_eq!([of(a, 56), of(a, 48)], [LeftOut::Nothing; 2], "{}", isa.name());
-            }
+            let [wide, turned_at_100, short_at_16] = match isa.name() {
+                "avx2" => [LeftOut::Elements; 3],
+                "avx512" => [LeftOut::Elements, LeftOut::Nothing, LeftOut::Nothing],
+                _ => [LeftOut::Nothing; 3],
+            };
+            let (a, turned) = (half.view(), half.view().t());
+            assert_eq!([of(a, 1024), of(a, 100), of(turned, 1024)], [wide; 3], "{}", isa.name());
+            // What it costs to list the elements of A is not repaid; and there are no kernels for so few columns.
+            assert_eq!([of(a, 56), of(a, 48), of(turned, 56)], [LeftOut::Nothing; 3], "{}", isa.name());
+            assert_eq!(of(turned, 100), turned_at_100, "{}", isa.name());
             let short = |k| of(dense.view().slice(1, 0..k).expect("fits"), 100);
-            assert_eq!([16, 17].map(short), [wide, LeftOut::Nothing], "{}", isa.name());
+            assert_eq!([16, 17].map(short), [short_at_16, LeftOut::Nothing], "{}", isa.name());
             for a in [dense.view(), dense.view().t(), half.view().slice(0, 0..16).expect("fits"), apart] {
                 assert_eq!(of(a, 1024), LeftOut::Nothing, "{}", isa.name());
             }

@@ -24,7 +24,6 @@
 //!
 //! Tried and dropped: buffers on 2 MB pages, −1 to +1 %; transposing with masked broadcasts, which the compiler turns back into shuffles.
 
-use super::HALF_LANES;
 use super::allowed::Sizes;
 use super::microkernel::Tile;
 use crate::isa::{Isa, LANES, Op};
@@ -76,16 +75,16 @@ impl<const LOOK: bool> Op for Pack<LOOK> {
             return !LOOK || sizes.fit(isa, least);
         }
         for j in (0..columns).step_by(LANES) {
-            let count = LANES.min(columns - j);
+            let (count, stored) = (LANES.min(columns - j), LANES.min(width - j));
             // SAFETY: reads are of rows p < k and columns j..j + count, writes inside the panel's
             // k · width floats; both are what `new` was promised.
             unsafe {
                 let (from, to) = (b.add(j * column_stride), to.add(j));
                 if row_stride == 1 {
-                    transpose_columns::<I, LOOK>(isa, from, column_stride, k, count, to, width, &mut sizes);
+                    transpose_columns::<I, LOOK>(isa, from, column_stride, k, count, to, width, stored, &mut sizes);
                 } else {
                     for p in 0..k {
-                        for l in 0..count.next_multiple_of(HALF_LANES) {
+                        for l in 0..stored {
                             let x = if l < count { *from.add(p * row_stride + l * column_stride) } else { 0.0 };
                             *to.add(p * width + l) = x;
                             if LOOK {
@@ -148,7 +147,7 @@ unsafe fn copy_rows<I: Isa, const LOOK: bool>(
 /// Columns of `k` adjacent elements each.
 ///
 /// # Safety
-/// `from` is readable for `k` floats at each of `count ≤ 16` columns, `to` writable for so many floats, rounded up to 8, at
+/// `from` is readable for `k` floats at each of `count ≤ 16` columns, `to` writable for `stored` floats, `count ≤ stored ≤ 16`, at
 /// each of `k` rows.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
@@ -160,6 +159,7 @@ unsafe fn transpose_columns<I: Isa, const LOOK: bool>(
     count: usize,
     to: *mut f32,
     width: usize,
+    stored: usize,
     sizes: &mut Sizes<I>,
 ) {
     for p in (0..k).step_by(LANES) {
@@ -183,7 +183,7 @@ unsafe fn transpose_columns<I: Isa, const LOOK: bool>(
         };
         for (i, row) in block.into_iter().enumerate().take(rows) {
             // SAFETY: row p + i < k, as promised.
-            unsafe { isa.store_ptr_part(row, to.add((p + i) * width), count.next_multiple_of(HALF_LANES)) }
+            unsafe { isa.store_ptr_part(row, to.add((p + i) * width), stored) }
             if LOOK {
                 sizes.see(isa, row);
             }

@@ -1,5 +1,6 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
+use super::HALF_LANES;
 use super::compressed::{Rows, RowsKernel, rows};
 use super::microkernel::{Tile, tiles};
 use crate::isa::{AnyIsa, Portable};
@@ -23,11 +24,23 @@ pub(super) struct Row {
     /// Whether tiles that leave out steps look up the floats that bytes stand for. Else the bytes are converted first, and k is cut into blocks whose panel
     /// of B stays in L1.
     pub looks_up: bool,
-    /// Kernels of a row at a time ([`super::compressed`]), of 7 to 13 half vectors, or none.
-    pub elements: &'static [RowsKernel],
-    /// Share of the steps up to which leaving out the others pays where A is floats: of those that tiles of three rows need, or, with `elements`, one
-    /// row, times many columns.
-    pub floats_pay: f64,
+    /// Share of the steps, of those that tiles of three rows need, up to which leaving out the others pays where A is floats; `None`: never.
+    pub floats_pay: Option<f64>,
+    /// A row of C at a time ([`super::compressed`]).
+    pub elements: Option<ByElement>,
+}
+
+/// Products of A's elements that are not 0, a row of C at a time.
+pub(super) struct ByElement {
+    /// Those of 7 to 13 registers.
+    pub kernels: &'static [RowsKernel],
+    /// Share of the elements up to which leaving out the others pays, times many columns.
+    pub pays: f64,
+    /// To list an element of A, zero or not, takes as long as a product of one with so many columns: of a row-major A; of transposed floats; of transposed bytes;
+    /// and of those where it is known which are not 0.
+    pub list_costs: [f64; 4],
+    /// Most steps of a product that is so short that it had best be computed a row at a time, zeros or not.
+    pub short: usize,
 }
 
 /// Which tiles a product takes.
@@ -44,6 +57,11 @@ pub enum Tiles {
 }
 
 impl Row {
+    /// Columns in a register.
+    pub fn register(&self) -> usize {
+        HALF_LANES * self.halves
+    }
+
     fn of(&self, tiles: Tiles) -> &'static [&'static [Kernel]] {
         if tiles == Tiles::Full { self.kernels } else { self.listed }
     }
@@ -108,8 +126,8 @@ static PORTABLE: Row = Row {
     halves: 2,
     wide_rows: 4,
     looks_up: true,
-    elements: &[],
-    floats_pay: 0.8,
+    floats_pay: Some(0.8),
+    elements: None,
 };
 
 /// # Safety
@@ -147,16 +165,21 @@ static AVX2: Row = Row {
     halves: 1,
     wide_rows: 2,
     looks_up: false,
-    elements: &[
-        avx2_rows::<3, true>,
-        avx2_rows::<4, false>,
-        avx2_rows::<4, true>,
-        avx2_rows::<5, false>,
-        avx2_rows::<5, true>,
-        avx2_rows::<6, false>,
-        avx2_rows::<6, true>,
-    ],
-    floats_pay: 0.79,
+    floats_pay: None,
+    elements: Some(ByElement {
+        kernels: &[
+            avx2_rows::<3, true>,
+            avx2_rows::<4, false>,
+            avx2_rows::<4, true>,
+            avx2_rows::<5, false>,
+            avx2_rows::<5, true>,
+            avx2_rows::<6, false>,
+            avx2_rows::<6, true>,
+        ],
+        pays: 0.79,
+        list_costs: [17.0, 27.0, 27.0, 27.0],
+        short: 16,
+    }),
 };
 
 /// # Safety
@@ -166,6 +189,15 @@ static AVX2: Row = Row {
 unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(t: &mut Tile<'_>) {
     // SAFETY: the caller's promise is that of `tiles`, and that the CPU has the instructions.
     unsafe { tiles::<Avx512, MR, NV, HALF, LISTED>(Avx512::assume(), t) }
+}
+
+/// # Safety
+/// As [`rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
+unsafe fn avx512_rows<const NV: usize>(t: &mut Rows<'_>) {
+    // SAFETY: the caller's promise is that of `rows`, and that the CPU has the instructions.
+    unsafe { rows::<Avx512, NV, false>(Avx512::assume(), t) }
 }
 
 /// Thirty-two `zmm` registers: with n of them to a row (a half vector takes a whole one), MR·n + n + 1 ≤ 32.
@@ -201,6 +233,19 @@ static AVX512: Row = Row {
     halves: 2,
     wide_rows: 4,
     looks_up: true,
-    elements: &[],
-    floats_pay: 0.8,
+    floats_pay: Some(0.8),
+    elements: Some(ByElement {
+        kernels: &[
+            avx512_rows::<7>,
+            avx512_rows::<8>,
+            avx512_rows::<9>,
+            avx512_rows::<10>,
+            avx512_rows::<11>,
+            avx512_rows::<12>,
+            avx512_rows::<13>,
+        ],
+        pays: 0.75,
+        list_costs: [27.0, 34.0, 75.0, 50.0],
+        short: 0,
+    }),
 };

@@ -1,9 +1,9 @@
 //! AVX-512: a vector is one `zmm` register, a mask one `k` register.
 
-use super::{Isa, LANES, Op};
+use super::{Avx2, Isa, LANES, Op};
 use std::arch::x86_64::*;
 
-/// Proof that this CPU has AVX-512 F, BW, DQ and VL, and POPCNT, and that the system saves its registers.
+/// Proof that this CPU has AVX-512 F, BW, DQ and VL, AVX2, FMA and POPCNT, and that the system saves its registers.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx512(());
 
@@ -23,10 +23,17 @@ impl Avx512 {
     /// The token inside a function that is compiled for it.
     ///
     /// # Safety
-    /// The CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
+    /// The CPU has AVX-512 F, BW, DQ and VL, AVX2, FMA and POPCNT.
     #[inline(always)]
     pub(crate) unsafe fn assume() -> Self {
         Self(())
+    }
+
+    /// The token of AVX2, which is there too.
+    #[inline(always)]
+    fn avx2(self) -> Avx2 {
+        // SAFETY: whoever made this token has seen that the CPU has AVX2, FMA and POPCNT.
+        unsafe { Avx2::assume() }
     }
 }
 
@@ -96,6 +103,29 @@ impl Isa for Avx512 {
         unsafe {
             let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
             _mm512_test_epi8_mask(bytes, bytes)
+        }
+    }
+    #[inline(always)]
+    fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
+        self.avx2().pick_bytes(bytes, order)
+    }
+    #[inline(always)]
+    unsafe fn transpose_bytes(self, from: [*const u8; LANES], to: *mut u8, stride: usize) {
+        // SAFETY: as the caller promises.
+        unsafe { self.avx2().transpose_bytes(from, to, stride) }
+    }
+    #[inline(always)]
+    fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {
+        let [first, ..] = first.to_le_bytes();
+        // SAFETY: sixteen floats and sixteen bytes are written.
+        unsafe {
+            let mask = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps());
+            _mm512_storeu_ps(to.as_mut_ptr(), _mm512_maskz_compress_ps(mask, x));
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let picked =
+                _mm512_maskz_compress_epi32(mask, _mm512_add_epi32(lanes, _mm512_set1_epi32(i32::from(first))));
+            _mm_storeu_si128(numbers.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(picked));
+            mask.count_ones() as usize
         }
     }
     #[inline(always)]
