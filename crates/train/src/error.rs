@@ -57,7 +57,7 @@ pub enum Error {
         /// What to do.
         cure: &'static str,
     },
-    /// A log file.
+    /// A log file, or the standard output.
     #[error("{path}: {source}; give a file that can be written", path = path.display())]
     Log {
         /// The file.

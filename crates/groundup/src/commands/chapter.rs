@@ -32,7 +32,7 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
         eprintln!("note: a debug build is slow; use `cargo run --release`");
     }
     let digits = data::find(options.data.as_deref(), threads)?;
-    println!("data: {}", digits.origin);
+    say!("data: {}", digits.origin)?;
     // In the chapter's order, each once.
     let asked = |name: &Name| options.names.is_empty() || options.names.contains(name);
     let names: Vec<Name> = Name::value_variants().iter().copied().filter(asked).collect();
@@ -59,7 +59,7 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     let failures = all(names, &context, &folder);
     progress.clear();
     if failures.len() < costs.len() {
-        println!("report: {}", lock(&folder).page().display());
+        say!("report: {}", lock(&folder).page().display())?;
     }
     // All but the last are said here, and the last by whoever called.
     let mut failures = failures.into_iter().map(|(name, failure)| Failure::new(format!("{name}: {failure}")));

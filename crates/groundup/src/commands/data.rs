@@ -19,7 +19,7 @@ pub fn run(command: &Data) -> Result<(), Failure> {
             let started = Instant::now();
             Synthetic { train: *train, test: *test, seed: *seed }.write(dir, cores())?;
             let seconds = started.elapsed().as_secs_f64();
-            println!("{train} training and {test} test images in {} ({seconds:.1} s)", dir.display());
+            say!("{train} training and {test} test images in {} ({seconds:.1} s)", dir.display())?;
             Ok(())
         }
         Data::Info { path } => info(path),
@@ -38,7 +38,7 @@ fn download(dir: &Path) -> Result<(), Failure> {
             Outcome::Present => "is there already",
             Outcome::Fetched => "fetched",
         };
-        println!("{}.gz {what}, SHA-256 as published", dir.join(published.name).display());
+        say!("{}.gz {what}, SHA-256 as published", dir.join(published.name).display())?;
     }
     Ok(())
 }
@@ -51,15 +51,15 @@ fn info(path: &Path) -> Result<(), Failure> {
             let counts: Vec<String> = (0..10_u8)
                 .map(|digit| set.labels().iter().filter(|&&label| label == digit).count().to_string())
                 .collect();
-            println!("{name}: {} images of {rows}x{columns}, by digit: {}", set.len(), counts.join(" "));
+            say!("{name}: {} images of {rows}x{columns}, by digit: {}", set.len(), counts.join(" "))?;
         }
         return Ok(());
     }
     let idx = Idx::read(path)?;
     let shape: Vec<String> = idx.shape.iter().map(u32::to_string).collect();
-    println!("{}: IDX, {} of shape {}", path.display(), idx.elements.type_name(), shape.join("x"));
+    say!("{}: IDX, {} of shape {}", path.display(), idx.elements.type_name(), shape.join("x"))?;
     let sha256 = file::sha256_of_file(path)?;
     let known = FILES.iter().find(|file| file.sha256 == sha256);
-    println!("SHA-256 {sha256}{}", known.map_or(String::new(), |file| format!(" (the published {}.gz)", file.name)));
+    say!("SHA-256 {sha256}{}", known.map_or(String::new(), |file| format!(" (the published {}.gz)", file.name)))?;
     Ok(())
 }

@@ -22,10 +22,10 @@ pub fn run(options: &Evaluate) -> Result<(), Failure> {
     let train = accuracy(exec, &mut network, &digits.mnist.train)?;
     let test = accuracy(exec, &mut network, &digits.mnist.test)?;
     if options.json {
-        println!("{}", json!({"data": digits.name, "train_accuracy": train, "test_accuracy": test}));
+        say!("{}", json!({"data": digits.name, "train_accuracy": train, "test_accuracy": test}))?;
     } else {
-        println!("data: {}", digits.origin);
-        println!("train {:.2} %, test {:.2} %", 100.0 * train, 100.0 * test);
+        say!("data: {}", digits.origin)?;
+        say!("train {:.2} %, test {:.2} %", 100.0 * train, 100.0 * test)?;
     }
     Ok(())
 }

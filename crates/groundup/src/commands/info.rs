@@ -10,21 +10,21 @@ use tensor::probe;
 pub fn run() -> Result<(), Failure> {
     let exec = Exec::new(1)?;
     let available: Vec<&str> = AnyIsa::available().map(AnyIsa::name).collect();
-    println!("ISA        {} (available: {}; {VARIABLE} forces one)", exec.isa().name(), available.join(", "));
-    println!("tiles      {}", tile_names(exec.isa()).join(", "));
-    println!("threads    {}", cores());
+    say!("ISA        {} (available: {}; {VARIABLE} forces one)", exec.isa().name(), available.join(", "))?;
+    say!("tiles      {}", tile_names(exec.isa()).join(", "))?;
+    say!("threads    {}", cores())?;
     let caches = probe::cache_sizes();
     let sizes: Vec<String> = caches.iter().map(|(level, bytes)| format!("{level} {} KiB", bytes >> 10)).collect();
-    println!("caches     {}", if sizes.is_empty() { "unknown".to_owned() } else { sizes.join(", ") });
+    say!("caches     {}", if sizes.is_empty() { "unknown".to_owned() } else { sizes.join(", ") })?;
     for isa in AnyIsa::available() {
         let peak = probe::fma_peak(Exec::with_isa(isa, 1));
-        println!("peak       {:7.1} GFLOP/s f32, one thread, {}", peak / 1e9, isa.name());
+        say!("peak       {:7.1} GFLOP/s f32, one thread, {}", peak / 1e9, isa.name())?;
     }
     let within = |level: &str| caches.iter().find(|(name, _)| name == level).map(|(_, bytes)| bytes / 2);
     let levels = [("L1", within("L1")), ("L2", within("L2")), ("DRAM", Some(256 << 20))];
     for (level, bytes) in levels.into_iter().filter_map(|(level, bytes)| Some((level, bytes?))) {
         let bandwidth = probe::copy_bandwidth(exec, bytes);
-        println!("bandwidth  {:7.1} GB/s {level}, one thread, copy (read + write)", bandwidth / 1e9);
+        say!("bandwidth  {:7.1} GB/s {level}, one thread, copy (read + write)", bandwidth / 1e9)?;
     }
     Ok(())
 }

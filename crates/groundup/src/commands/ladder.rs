@@ -27,7 +27,7 @@ pub fn run(options: &Ladder) -> Result<(), Failure> {
     let flops = 2.0 * m as f64 * k as f64 * n as f64;
 
     let title = format!("The ladder: {m}×{k} times {k}×{n}");
-    println!("{title}; the peak of one thread, {}, is {peak:.1} GFLOP/s\n", exec.isa().name());
+    say!("{title}; the peak of one thread, {}, is {peak:.1} GFLOP/s\n", exec.isa().name())?;
     let mut bars = Vec::new();
     let mut add = |name: &str, threads: usize, seconds: f64| {
         let value = flops / seconds / 1e9;
@@ -68,7 +68,7 @@ pub fn run(options: &Ladder) -> Result<(), Failure> {
         limit: if threads == 1 { "peak".to_owned() } else { format!("peak of {threads} threads") },
         bars,
     };
-    print!("{}", bars.to_text(40));
+    say!("{}", bars.to_text(40).trim_end())?;
     if let Some(path) = &options.out {
         write_atomically(path, |file| file.write_all(bars.to_svg().as_bytes()))?;
     }

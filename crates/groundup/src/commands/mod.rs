@@ -1,5 +1,10 @@
 //! One file a subcommand.
 
+/// Prints a line; a command goes on if nobody reads it any more (`groundup train --save … | head -1`), and fails if it cannot be written.
+macro_rules! say {
+    ($($line:tt)*) => { $crate::commands::print(format_args!($($line)*)) };
+}
+
 pub mod chapter;
 pub mod data;
 pub mod evaluate;
@@ -10,6 +15,7 @@ pub mod search;
 pub mod train;
 
 use std::fmt;
+use std::io::{self, ErrorKind, Write};
 
 /// Whatever ends a command, as its message "cause; cure".
 #[derive(Debug)]
@@ -31,6 +37,16 @@ impl fmt::Display for Failure {
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.to_string())
+    }
+}
+
+/// Behind `say!`.
+fn print(line: fmt::Arguments<'_>) -> Result<(), ::train::Error> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(source) if source.kind() != ErrorKind::BrokenPipe => {
+            Err(::train::Error::Log { path: "standard output".into(), source })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -70,10 +70,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             ]);
         }
     }
-    println!("{}\n{}", limits.to_text(), columns(5, &rows).trim_end());
+    say!("{}\n{}", limits.to_text(), columns(5, &rows).trim_end())?;
     let svg = figure(exec, &limits, &workloads, dots).to_svg();
     write_atomically(&options.out, |file| file.write_all(svg.as_bytes()))?;
-    println!("plot: {}", options.out.display());
+    say!("plot: {}", options.out.display())?;
     Ok(())
 }
 

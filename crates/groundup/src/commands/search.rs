@@ -30,7 +30,7 @@ pub fn run(options: &Search) -> Result<(), Failure> {
     plan.shard = options.shard;
 
     if !options.json {
-        println!("data: {}: {} to train, {} to validate", digits.origin, train.len(), validation.len());
+        say!("data: {}: {} to train, {} to validate", digits.origin, train.len(), validation.len())?;
     }
     let total = plan.numbers().len();
     let bar = progress::bar(total as u64, "trials");
@@ -47,7 +47,7 @@ pub fn run(options: &Search) -> Result<(), Failure> {
         let known: BTreeSet<usize> = study.trials().iter().map(|trial| trial.number).collect();
         let known = plan.numbers().filter(|number| known.contains(number)).count();
         if options.resume && !options.json {
-            println!("{known} of {total} trials are in {}", path.display());
+            say!("{known} of {total} trials are in {}", path.display())?;
         }
         bar.set_position(known as u64);
         bar.reset_eta();
@@ -58,14 +58,14 @@ pub fn run(options: &Search) -> Result<(), Failure> {
         let ranking: Vec<usize> = found.ranking().iter().map(|trial| trial.number).collect();
         let object = json!({"data": digits.name, "seed": options.seed, "trials": trials_json(&found.trials),
             "ranges": ranges_json(&found), "ranking": ranking});
-        println!("{object}");
+        say!("{object}")?;
     } else {
         for (round, [rate, decay]) in found.ranges.iter().enumerate() {
             let ([a, b], [c, d]) = (rate.bounds(), decay.bounds());
-            println!("round {}: learning rate {a:.2e}..{b:.2e}, weight decay {c:.2e}..{d:.2e}", round + 1);
+            say!("round {}: learning rate {a:.2e}..{b:.2e}, weight decay {c:.2e}..{d:.2e}", round + 1)?;
         }
         for (rank, trial) in found.ranking().into_iter().take(20).enumerate() {
-            println!("{}", best_line(rank + 1, trial));
+            say!("{}", best_line(rank + 1, trial))?;
         }
     }
     Ok(())

@@ -31,13 +31,12 @@ impl Observer for Screen {
         let EpochReport { epoch, mean_loss, train_accuracy, test_accuracy, .. } = *report;
         let seconds = report.training_time.as_secs_f64();
         self.bar.suspend(|| {
-            println!(
+            say!(
                 "epoch {epoch:3}  loss {mean_loss:.4}  train {:.2} %  test {:.2} %  {seconds:.2} s",
                 100.0 * train_accuracy,
                 100.0 * test_accuracy
-            );
-        });
-        Ok(())
+            )
+        })
     }
 }
 
@@ -81,14 +80,14 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         "preset": preset.name(), "seed": config.seed,
     }));
     if talk {
-        println!("data: {}", digits.origin);
+        say!("data: {}", digits.origin)?;
         let shape: Vec<String> = std::iter::once(samples.width())
             .chain(options.hidden.0.iter().copied())
             .chain([10])
             .map(|width| width.to_string())
             .collect();
         let (rule, rate) = (config.rule.name(), config.learning_rate);
-        println!("net:  {}, {} at {rate}, on {}", shape.join("-"), rule, exec.isa().name());
+        say!("net:  {}, {} at {rate}, on {}", shape.join("-"), rule, exec.isa().name())?;
     }
     // Before anything is computed that could not be kept.
     for path in options.save.iter().chain(&options.checkpoint) {
@@ -100,7 +99,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     };
     let first = trainer.steps();
     if let (true, Some(path)) = (talk, &options.resume) {
-        println!("taken up after step {first}, from {}", path.display());
+        say!("taken up after step {first}, from {}", path.display())?;
     }
     let open = |path| match options.resume {
         Some(_) => JsonLog::resume(path, &settings, first),
@@ -144,13 +143,13 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     }
     if talk {
         let rate = outcome.training_time.as_secs_f64() * 1e3 / (outcome.steps - first).max(1) as f64;
-        println!(
+        say!(
             "{} steps, {rate:.3} ms each: loss {:.4}, train {:.2} %, test {:.2} %",
             outcome.steps,
             outcome.train_loss,
             100.0 * outcome.train_accuracy,
             100.0 * outcome.test_accuracy
-        );
+        )?;
     }
     if options.profile && (talk || options.json) {
         let config = trainer.config().clone();
@@ -158,12 +157,12 @@ pub fn run(options: &Train) -> Result<(), Failure> {
             Ok((Profile::take(&config, exec, &samples)?, Limits::measure(exec)))
         })??;
         if talk {
-            print!("{}", profile.to_text(&limits));
+            say!("{}", profile.to_text(&limits).trim_end())?;
         }
         results.insert("profile".to_owned(), Value::Array(profile.to_json(&limits)));
     }
     if options.json {
-        println!("{}", Value::Object(results));
+        say!("{}", Value::Object(results))?;
     }
     Ok(())
 }

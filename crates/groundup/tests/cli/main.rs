@@ -1,4 +1,4 @@
-//! The command line of `design.md` as a contract: other programs call these names and read these answers.
+//! The command line as a contract: other programs call these names and read these answers.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -270,5 +270,25 @@ fn info_names_the_isa_in_use_and_measures_each_there_is() {
             assert!(peak > 0.0, "{line}");
         }
         assert!(ran.out.lines().any(|line| line.starts_with("bandwidth") && line.contains("DRAM")), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_reader_who_has_left_stops_no_work_and_a_full_disk_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = ["train", "--data", digits(), "--steps", "3", "--save", "net.safetensors"];
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = Ran::of(command(dir.path(), &train).stdout(writer));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(dir.path().join("net.safetensors").exists(), "the work was not done");
+
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        let [cause, cure] = failure(
+            command(dir.path(), &["evaluate", "--model", "net.safetensors", "--json"])
+                .args(["--data", digits()])
+                .stdout(full),
+        );
+        assert!(cause.starts_with("standard output: ") && cure.contains("can be written"), "{cause}; {cure}");
     }
 }

@@ -27,8 +27,7 @@
 //! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it was found when it was needed, those waited,
 //!    and the loads behind them too: 9 cycles a step. Two steps ahead, it took workload D to 0.9 of its time, and A, B and C to 0.95.
 //! 7. *Short products* too, whose A need have no zeros: dX of a layer of ten units has ten steps, and what takes the time is to begin and to end
-//!    (`SHORT` in `needed.rs`).
-//!
+//!    (`short` in `table.rs`).
 //! 8. *Whole registers* with AVX-512, so that each row of the packed panel is whole cache lines. A row of 100 or 104 floats as it is would be two lines for every
 //!    second load, and that is what a row at a time had been tried with, and dropped for.
 //!
