@@ -173,8 +173,13 @@ impl Search {
 
     /// The numbers of its trials.
     pub fn numbers(&self) -> StepBy<Range<usize>> {
+        self.share(0..self.rounds.iter().sum())
+    }
+
+    /// Its share of the trials of a round. A shard has but one, whose numbers begin at 0.
+    fn share(&self, round: Range<usize>) -> StepBy<Range<usize>> {
         let Shard { index, of } = self.shard.unwrap_or(Shard { index: 0, of: 1 });
-        (index..self.rounds.iter().sum()).step_by(of.max(1))
+        (round.start + index..round.end).step_by(of.max(1))
     }
 
     /// Whether the search can be done on these samples.
@@ -224,10 +229,8 @@ impl Search {
         let mut next = 0;
         for (round, &trials) in self.rounds.iter().enumerate() {
             found.ranges.push(ranges);
-            let mut left: VecDeque<Trial> = (next..next + trials)
-                .filter(|number| self.shard.is_none_or(|shard| number % shard.of == shard.index))
-                .map(|number| self.drawn(number, round, ranges))
-                .collect();
+            let numbers = self.share(next..next + trials);
+            let mut left: VecDeque<Trial> = numbers.map(|number| self.drawn(number, round, ranges)).collect();
             next += trials;
             let epochs = self.base.epochs(train.len());
             if let Some(study) = study {

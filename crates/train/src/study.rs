@@ -76,8 +76,7 @@ struct Journal {
     lines: usize,
     /// What follows them, without its end.
     torn: Vec<u8>,
-    /// The studies that are there by their ids, the ids by their names, and how many there were.
-    studies: BTreeMap<u64, String>,
+    /// The ids of the studies that are there by their names, and how many there were.
     ids: BTreeMap<String, u64>,
     created: u64,
     /// Ours.
@@ -111,7 +110,9 @@ struct Attributes {
 }
 
 impl About {
-    fn new(search: &Search, train: &Dataset, validation: &Dataset) -> Self {
+    /// Of a search that can be done.
+    fn of(search: &Search, train: &Dataset, validation: &Dataset) -> Result<Self, Error> {
+        search.check(train, validation)?;
         let mut settings = search.base.settings();
         let range = |range: LogRange| range.bounds().map(|bound| format!("{bound:e}")).join("..");
         let (unit, length) = match search.base.length {
@@ -127,7 +128,7 @@ impl About {
             ("validation samples", format!("SHA-256 {}", samples_sha256(validation))),
         ];
         settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        Self { schema: SCHEMA, settings }
+        Ok(Self { schema: SCHEMA, settings })
     }
 
     fn read(value: &Value) -> Option<Self> {
@@ -151,9 +152,9 @@ impl Study {
         validation: &Dataset,
         say: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        search.check(train, validation)?;
+        let about = About::of(search, train, validation)?;
         create_dir_all(folder_of(path)).map_err(|e| unusable(path, &e))?;
-        let study = Self::new(path, About::new(search, train, validation), Box::new(say))?;
+        let study = Self::new(path, about, Box::new(say))?;
         study.with_file(true, |journal, file, lock| {
             if journal.about.is_none() {
                 journal.create(&study.about, file, lock).map_err(|fault| study.fault(fault))?;
@@ -182,8 +183,7 @@ impl Study {
         validation: &Dataset,
         say: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        search.check(train, validation)?;
-        let study = Self::new(path, About::new(search, train, validation), Box::new(say))?;
+        let study = Self::new(path, About::of(search, train, validation)?, Box::new(say))?;
         if matches!(study.file.try_exists(), Ok(false)) {
             return Err(absent(path));
         }
@@ -214,6 +214,12 @@ impl Study {
     /// The trials that are in it, by number.
     pub fn trials(&self) -> Vec<Trial> {
         self.journal().trials.values().cloned().collect()
+    }
+
+    /// How many of a search's trials are in it.
+    pub fn count(&self, search: &Search) -> usize {
+        let journal = self.journal();
+        search.numbers().filter(|number| journal.trials.contains_key(number)).count()
     }
 
     /// A trial that is to be run, if it is in it.
@@ -426,15 +432,13 @@ impl Journal {
                     if name == STUDY_NAME && record["directions"] != json!([2]) {
                         return Err("a study of that name that is not this program's");
                     }
-                    self.studies.insert(self.created, name.to_owned());
                     self.ids.insert(name.to_owned(), self.created);
                     self.created += 1;
                 }
             }
             1 => {
-                if let Some(name) = self.studies.remove(&study.ok_or(NONE)?) {
-                    self.ids.remove(&name);
-                }
+                let deleted = study.ok_or(NONE)?;
+                self.ids.retain(|_, id| *id != deleted);
                 if ours {
                     (self.about, self.trials) = (None, BTreeMap::new());
                 }

@@ -1,31 +1,17 @@
 //! Random search: which trials there are, where they lie, how ranges narrow and trials rank.
 
 mod common;
+#[path = "common/searches.rs"]
+mod searches;
 
-use common::{images, small};
 use mnist_io::Dataset;
 use optim::Rule;
+use searches::{data, search};
 use std::sync::Mutex;
 use tensor::Exec;
 use tensor::isa::AnyIsa;
 use train::search::{Found, LogRange, Search, Shard, Trial, validation_split};
 use train::{Config, Length, Trainer};
-
-fn search(rounds: &[usize], seed: u64) -> Search {
-    let base = Config { length: Length::Epochs(2), batch: 10, ..small(&[6]) };
-    Search {
-        base,
-        learning_rate: LogRange::decades(-3.0, 0.5),
-        weight_decay: LogRange::decades(-8.0, -4.0),
-        rounds: rounds.to_vec(),
-        seed,
-        shard: None,
-    }
-}
-
-fn data() -> (Dataset, Dataset) {
-    (images(40, 1), images(20, 2))
-}
 
 /// On this thread.
 fn run(search: &Search) -> Found {

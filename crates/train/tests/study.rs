@@ -1,11 +1,14 @@
 //! Studies: a search that is taken up finds what one that never ended finds, processes share a file, and nothing else is taken for a study or harmed.
 
 mod common;
+#[path = "common/searches.rs"]
+mod searches;
 
-use common::{images, small};
+use common::images;
 use layers::{Activation, BatchNormForm, DropoutForm, Init};
-use mnist_io::{Dataset, Sampling};
+use mnist_io::Sampling;
 use optim::{Rule, Schedule};
+use searches::data;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,15 +20,7 @@ use train::search::{Found, LogRange, Search, Shard, Trial};
 use train::{Config, Error, Length, Preset, STUDY_NAME, Study};
 
 fn search(rounds: &[usize]) -> Search {
-    let base = Config { length: Length::Epochs(2), batch: 10, ..small(&[6]) };
-    Search {
-        base,
-        learning_rate: LogRange::decades(-3.0, 0.5),
-        weight_decay: LogRange::decades(-8.0, -4.0),
-        rounds: rounds.to_vec(),
-        seed: 3,
-        shard: None,
-    }
+    searches::search(rounds, 3)
 }
 
 /// The same without the work of training.
@@ -34,10 +29,6 @@ fn quick(rounds: &[usize]) -> Search {
     search.base.length = Length::Steps(0);
     search.base.architecture.hidden.clear();
     search
-}
-
-fn data() -> (Dataset, Dataset) {
-    (images(40, 1), images(20, 2))
 }
 
 fn begin(path: &Path, search: &Search) -> Result<Study, Error> {

@@ -5,7 +5,6 @@ use crate::cli::Search;
 use crate::data;
 use crate::progress;
 use serde_json::json;
-use std::collections::BTreeSet;
 use tensor::Exec;
 use train::search::{Found, Search as Plan, Trial, validation_split};
 use train::{Length, Study};
@@ -44,8 +43,7 @@ pub fn run(options: &Search) -> Result<(), Failure> {
     });
     let study = study.transpose()?;
     if let (Some(study), Some(path)) = (&study, &options.study) {
-        let known: BTreeSet<usize> = study.trials().iter().map(|trial| trial.number).collect();
-        let known = plan.numbers().filter(|number| known.contains(number)).count();
+        let known = study.count(&plan);
         if options.resume && !options.json {
             say!("{known} of {total} trials are in {}", path.display())?;
         }

@@ -197,7 +197,7 @@ pub(super) fn band(
     let register = row.register();
     let kernels = row.elements.as_ref().expect("the ISA has kernels of a row at a time").kernels;
     let (k, block) = (plan.shape[1], plan.kc);
-    let cut = Cut { block, group: plan.group };
+    let cut = plan.cut();
     let [_, least] = least_of(operands.source);
     let mut buffers = BUFFERS.take();
     buffers.make_room(a, [rows.len(), columns.len()], register, cut, consumer.is_some());

@@ -331,7 +331,7 @@ impl Plan {
             let of_elements = Self::of_elements(row, shape, workers, threads, blocking);
             let b = if pack { kc * nc.min(n).next_multiple_of(LANES) } else { 0 };
             let a = if packs_a { kc * MOST_TILES * row.heights(Tiles::Full, 1).len() } else { 0 };
-            either = Some(Room { packed: [b, a], cut: Cut { block: of_elements.kc, group: of_elements.group } });
+            either = Some(Room { packed: [b, a], cut: of_elements.cut() });
             if left_out == LeftOut::Elements {
                 return Self { either, ..of_elements };
             }
@@ -352,6 +352,11 @@ impl Plan {
             split,
             either,
         }
+    }
+
+    /// How it is cut, if elements are left out.
+    pub(super) fn cut(&self) -> Cut {
+        Cut { block: self.kc, group: self.group }
     }
 
     /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
