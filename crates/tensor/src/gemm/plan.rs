@@ -35,8 +35,8 @@ pub struct Blocking {
     pub near_listed: usize,
     /// The same where a row of C is computed at a time, of A's elements that are not 0: the panel is all there is in L1 but a row of everything.
     pub near_elements: usize,
-    /// The same of images, with AVX-512: a good part of such a panel is the edges of images, which are black and are hardly ever read. 112 steps of seven registers
-    /// and not 96 took an evaluation's first product to 0.92 of its time, 64 steps of thirteen and not 48 workload D's to 0.95.
+    /// The same of images, with AVX-512: a good part of such a panel is the edges of images, which are black and are hardly ever read. With 112 steps of
+    /// seven registers, and not 96, the first product of an evaluation took 0.9 of its time.
     pub near_images: usize,
     /// Rows of bytes of which what is not 0 is listed together: the lists, of some 150 elements each, and the accumulators of a panel stay in L2. That they
     /// do took an evaluation to 0.93 of its time.
@@ -366,13 +366,7 @@ impl Plan {
     }
 
     /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
-    fn of_elements(
-        row: &table::Row,
-        product: &Product,
-        workers: Workers,
-        threads: usize,
-        blocking: &Blocking,
-    ) -> Self {
+    fn of_elements(row: &table::Row, product: &Product, workers: Workers, threads: usize, blocking: &Blocking) -> Self {
         let [m, k, n] = product.shape;
         let images = product.bytes && product.a_strides[1] == 1;
         let split = match threads {
