@@ -84,7 +84,6 @@ fn no_product_reads_or_writes_beyond_its_operands() {
             near: 0,
             near_listed: 0,
             near_elements: 0,
-            near_images: 0,
             group: 0,
             near_c: 0,
             pack_above: 0,

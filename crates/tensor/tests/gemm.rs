@@ -137,7 +137,6 @@ const SMALL_BLOCKS: Blocking = Blocking {
     near: 4096,
     near_listed: 4096,
     near_elements: 4096,
-    near_images: 4096,
     group: 40,
     near_c: 4096,
     pack_above: 0,

@@ -31,7 +31,6 @@ fn blocking(kc: usize, nc: usize) -> Blocking {
         near: 2048,
         near_listed: 2048,
         near_elements: 2048,
-        near_images: 2048,
         group: 5,
         near_c: 1 << 20,
         pack_above: 0,

@@ -35,9 +35,6 @@ pub struct Blocking {
     pub near_listed: usize,
     /// The same where a row of C is computed at a time, of A's elements that are not 0: the panel is all there is in L1 but a row of everything.
     pub near_elements: usize,
-    /// The same of images, with AVX-512: a good part of such a panel is the edges of images, which are black and are hardly ever read. With 112 steps of
-    /// seven registers, and not 96, the first product of an evaluation took 0.9 of its time.
-    pub near_images: usize,
     /// Rows of bytes of which what is not 0 is listed together: the lists, of some 150 elements each, and the accumulators of a panel stay in L2. That they
     /// do took an evaluation to 0.93 of its time.
     pub group: usize,
@@ -62,9 +59,7 @@ impl Blocking {
     /// Blocks for the tiles of an ISA and for caches of these sizes in bytes (L1 of data, and L2, of one core). While a tile goes down a panel, eight
     /// rows of A and the panel, as many steps as are in a block, take three times L1; the block of B takes half of L2.
     pub fn for_caches(isa: AnyIsa, l1: usize, l2: usize) -> Self {
-        let row = table::row(isa);
-        let panel = panel_columns(row);
-        let near_elements = l1 / 16 * 13;
+        let panel = panel_columns(table::row(isa));
         let kc = (3 * l1 / ((panel + 8) * size_of::<f32>())).clamp(128, 1024);
         let nc = (l2 / 2 / (kc * size_of::<f32>())).clamp(512, 4096);
         Self {
@@ -72,8 +67,7 @@ impl Blocking {
             nc,
             near: l1 / 3 * 2,
             near_listed: l1,
-            near_elements,
-            near_images: if row.register() == LANES { l1 } else { near_elements },
+            near_elements: l1 / 16 * 13,
             group: (l2 / (4 << 10)).clamp(1, MOST_ROWS),
             near_c: l2 / 2,
             pack_above: l2 / 8 * 3,
@@ -402,10 +396,12 @@ fn panel_of_elements(row: &table::Row, n: usize) -> usize {
     registers.div_ceil(registers.div_ceil(MOST_REGISTERS).max(1)) * row.register()
 }
 
-/// Steps of a block of it, in whole vectors of A: as many as let a panel stay in L1.
+/// Steps of a block of it, in whole vectors of A: as many as let a panel stay in L1. Of images, with AVX-512, as many as fill L1: a good part of such a panel is
+/// the edges of images, which are black and are hardly ever read. With 112 steps of seven registers, and not 96, the first product of an evaluation took 0.9 of
+/// its time. (With AVX2 and its smaller L1 it was not measured.)
 pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], images: bool, blocking: &Blocking) -> usize {
     let step = (panel_of_elements(row, n) * size_of::<f32>()).max(1);
-    let near = if images { blocking.near_images } else { blocking.near_elements };
+    let near = if images && row.register() == LANES { blocking.near_listed } else { blocking.near_elements };
     let most = if step * k <= blocking.near_listed { k } else { near / step };
     let most = most.min(blocking.kc).clamp(1, MOST_STEPS);
     k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(LANES)
