@@ -11,16 +11,15 @@
 //! 1. *No branches.* Whether an element is 0 cannot be foreseen: eight at a time are compared, shuffled by the table's row, and written whole, and only the
 //!    end moves by as many as they are. Asking first whether sixteen pixels are all black took 45 µs and not 36 (128 images, Zen 3): half of the
 //!    sixteens are, and that is not foreseen either. Sixty-four are asked.
-//! 2. *Bytes first.* What an image's bytes stand for is computed after they are picked, sixteen at a time: of one in five. To convert all first took 70 µs.
+//! 2. *Bytes stay bytes*, each in a pair with its step: two bytes to copy and to read back, and not five, and what a byte stands for is looked up when it is
+//!    multiplied: to list 128 images took 12.6 and takes 8.8 µs, and the first product of 500 test images, whose lists come from L3, 0.95 of its time (AVX-512).
 //! 3. *Bytes are asked for ahead*: by each block what the next one reads of the same row. A row at once, two rows ahead, was waited for.
-//! 4. *Found once.* Of images that are multiplied again and again what is not 0 is known ([`NonzeroBytes`]), and is copied, thirty-two at a time. Transposed it is
-//!    dealt out: each pair of a sample goes to the list of its pixel, on a sheet of 256 pixels. It took the chapter's search to 0.95 of its time, workload A to
-//!    0.94. Asked for eight records ahead, and not all at once: that was waited for.
-//!    Of a batch that comes again as it was, there are lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done.
+//! 4. *Found once.* Of images that are multiplied again and again what is not 0 is known ([`NonzeroBytes`]), and is copied, thirty-two at a time. It took the
+//!    chapter's search to 0.95 of its time, workload A to 0.94. Asked for eight records ahead, and not all at once: that was waited for. Of a batch that comes again as it was, there are lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done.
 //! 5. *Masks* (AVX-512). A vector's elements and their numbers are brought together by two instructions, and written whole: two µs for 128×100. (Of bytes
 //!    there is no such instruction in AVX-512 F, BW, DQ and VL: they are found as AVX2 finds them.)
-//! 6. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed on their way, floats in registers, and bytes
-//!    four squares side by side, so that a line of an image is found once.
+//! 6. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed in registers on their way. (Images are turned in
+//!    `pixels.rs`.)
 
 use super::allowed::{at_least, before, least_of};
 use super::operands::Source;
@@ -28,8 +27,7 @@ use crate::array::{AlignedBuf, View};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 use crate::vec::{
-    ByteRows, CHUNK, EACH, MARK, MOST_BLOCK, NonzeroBlocks, NonzeroBytes, Record, over_255, pick_nonzero,
-    prefetch_bytes,
+    ByteRows, CHUNK, EACH, MARK, MOST_BLOCK, NonzeroBlocks, NonzeroBytes, Record, less, pick_nonzero, prefetch_bytes,
 };
 use std::ops::Range;
 
@@ -70,12 +68,6 @@ pub(super) fn known(a: Source<'_>, block: usize) -> Option<&NonzeroBlocks> {
 /// Elements are written sixteen at a time, and pairs of a byte and its step thirty-two.
 const ROOM: usize = 2 * LANES;
 
-/// Most rows, or steps of a block, whose pairs are copied together.
-const MOST_RECORDS: usize = if MOST_ROWS > MOST_STEPS { MOST_ROWS } else { MOST_STEPS };
-
-/// Columns of bytes that are turned together: as many as a byte tells apart.
-const SHEET: usize = 256;
-
 /// Rows of bytes asked for ahead.
 const AHEAD: usize = 8;
 
@@ -87,18 +79,19 @@ pub(super) enum Listed {
     All,
 }
 
-/// The elements of some rows of A, a block of k after the other.
+/// The elements of some rows of A, a block of k after the other: floats and steps, or pairs of a byte and its step.
 #[derive(Default)]
 pub(super) struct Compressed {
-    pub values: AlignedBuf<f32>,
-    /// The bytes they stand for, if A is bytes.
+    /// The elements, if A is floats.
+    values: AlignedBuf<f32>,
+    /// Which step of its block each is; of bytes too, until they are paired.
+    steps: AlignedBuf<u8>,
+    /// Bytes, until they are paired.
     bytes: AlignedBuf<u8>,
-    /// Which step of its block each is.
-    pub steps: AlignedBuf<u8>,
+    /// If A is bytes: the step of each, and above it the byte.
+    pairs: AlignedBuf<u16>,
     /// Where those of each row begin, block after block, and the end.
-    pub starts: Vec<usize>,
-    /// Bytes and steps of a sheet of transposed bytes, row by row.
-    turned: AlignedBuf<u16>,
+    starts: Vec<usize>,
 }
 
 impl Compressed {
@@ -106,15 +99,12 @@ impl Compressed {
     pub fn make_room(&mut self, a: Source<'_>, rows: usize, block: usize) {
         let k = a.shape()[1];
         let most = rows * k + ROOM;
-        self.values.make_room(most);
         self.steps.make_room(most);
-        if !matches!(a, Source::Floats(_)) {
+        if let Source::Floats(_) = a {
+            self.values.make_room(most);
+        } else {
             self.bytes.make_room(most);
-        }
-        if let Source::BytesTransposed(bytes) = a
-            && bytes.nonzero().is_some()
-        {
-            self.turned.make_room(SHEET * (block + ROOM));
+            self.pairs.make_room(most);
         }
         let starts = rows * k.div_ceil(block) + 1;
         if self.starts.len() < starts {
@@ -125,30 +115,43 @@ impl Compressed {
     /// Finds the elements of `rows` of A, in blocks of so many steps.
     ///
     /// # Panics
-    /// If there are more than 512 rows, or more than 128 steps in a block; or if neither the rows nor the columns of A are adjacent.
+    /// If there are more than 512 rows, or more than 128 steps in a block; or if neither the rows nor the columns of A are adjacent; or if A is bytes, and transposed.
     pub fn find(&mut self, exec: Exec, a: Source<'_>, rows: Range<usize>, block: usize, listed: Listed) {
         assert!(rows.len() <= MOST_ROWS && (1..=MOST_STEPS).contains(&block), "{rows:?} in blocks of {block}");
         self.make_room(a, rows.len(), block);
         match a {
             Source::Floats(a) => exec.run(CompressFloats { a, rows, block, listed, to: self }),
-            Source::Bytes(bytes) | Source::BytesTransposed(bytes) => {
-                let transposed = matches!(a, Source::BytesTransposed(_));
-                match bytes.nonzero() {
-                    Some((found, indices)) if listed == Listed::Needed && block.is_multiple_of(MARK) => {
-                        exec.run(CopyBytes { found, indices, transposed, rows, block, to: self });
-                    }
-                    _ => exec.run(CompressBytes { bytes, transposed, rows, block, listed, to: self }),
+            Source::Bytes(bytes) => match bytes.nonzero() {
+                Some((found, indices)) if listed == Listed::Needed && block.is_multiple_of(MARK) => {
+                    exec.run(CopyBytes { found, indices, rows, block, to: self });
                 }
-            }
+                _ => exec.run(CompressBytes { bytes, rows, block, listed, to: self }),
+            },
+            Source::BytesTransposed(_) => unreachable!("images are turned pixel by pixel"),
         }
     }
 
-    /// Makes floats of the first `count` bytes.
+    /// Where the elements of `rows` begin, of so many rows that were compressed, in a block of k; and the end of the last.
+    pub fn starts(&self, number: usize, count: usize, rows: Range<usize>) -> &[usize] {
+        &self.starts[number * count + rows.start..=number * count + rows.end]
+    }
+
+    /// The floats, and which step of its block each is, of which sixteen more may be read.
+    pub fn floats(&self) -> (*const f32, *const u8) {
+        (self.values.as_ptr(), self.steps.as_ptr())
+    }
+
+    /// The step of each byte, and above it the byte; sixteen more may be read.
+    pub fn pairs(&self) -> *const u16 {
+        self.pairs.as_ptr()
+    }
+
+    /// Pairs the first `count` bytes with their steps.
     #[inline(always)]
-    fn convert<I: Isa>(&mut self, isa: I, count: usize) {
-        let picked = self.bytes.as_chunks().0.iter().take(count.div_ceil(LANES));
-        for (x, to) in picked.zip(self.values.as_chunks_mut().0) {
-            isa.store(over_255(isa, isa.load_u8(x)), to);
+    fn pair(&mut self, count: usize) {
+        let each = self.pairs.iter_mut().zip(self.steps.iter().zip(self.bytes.iter()));
+        for (pair, (&step, &byte)) in each.take(count) {
+            *pair = u16::from_le_bytes([step, byte]);
         }
     }
 }
@@ -277,7 +280,6 @@ impl EndOfFloats {
 /// A byte that is not 0 is 2⁻⁸ or more: none is too small.
 struct CompressBytes<'a> {
     bytes: ByteRows<'a>,
-    transposed: bool,
     rows: Range<usize>,
     block: usize,
     listed: Listed,
@@ -289,41 +291,25 @@ impl Op for CompressBytes<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { bytes, transposed, rows, block, listed, to } = self;
-        let k = bytes.shape()[usize::from(!transposed)];
+        let Self { bytes, rows, block, listed, to } = self;
+        let k = bytes.shape()[1];
         let (starts, last) = to.starts.split_at_mut(rows.len() * k.div_ceil(block));
         let mut end = EndOfBytes { bytes: to.bytes.as_mut_ptr(), steps: to.steps.as_mut_ptr(), at: 0, listed };
-        let mut turned = [[0; MOST_STEPS]; CHUNK];
         for (steps, starts) in blocks(k, block).zip(starts.chunks_exact_mut(rows.len())) {
-            let mut starts = starts.iter_mut();
-            if !transposed {
-                for (r, start) in rows.clone().zip(starts) {
-                    let row = bytes.from(r, steps.start);
-                    if steps.start == 0 && r + AHEAD < rows.end {
-                        prefetch_bytes(isa, &bytes.row(r + AHEAD)[..steps.len()]);
-                    }
-                    // What the next block ends with. It begins on the line that this one ends on.
-                    isa.prefetch(row.as_ptr().wrapping_add(2 * block - 1).cast());
-                    *start = end.at;
-                    // SAFETY: there is room for all elements of A once, and sixteen more.
-                    unsafe { end.append_row(isa, row, steps.len()) }
+            for (r, start) in rows.clone().zip(starts) {
+                let row = bytes.from(r, steps.start);
+                if steps.start == 0 && r + AHEAD < rows.end {
+                    prefetch_bytes(isa, &bytes.row(r + AHEAD)[..steps.len()]);
                 }
-                continue;
-            }
-            for group in rows.clone().step_by(CHUNK) {
-                for from in steps.clone().step_by(LANES) {
-                    turn(isa, bytes, from..steps.end.min(from + LANES), group, &mut turned, from - steps.start);
-                }
-                let count = CHUNK.min(rows.end - group);
-                for (row, start) in turned[..count].iter().zip(&mut starts) {
-                    *start = end.at;
-                    // SAFETY: as above.
-                    unsafe { end.append_row(isa, row, steps.len()) }
-                }
+                // What the next block ends with. It begins on the line that this one ends on.
+                isa.prefetch(row.as_ptr().wrapping_add(2 * block - 1).cast());
+                *start = end.at;
+                // SAFETY: there is room for all elements of A once, and sixteen more.
+                unsafe { end.append_row(isa, row, steps.len()) }
             }
         }
         last[0] = end.at;
-        to.convert(isa, end.at);
+        to.pair(end.at);
     }
 }
 
@@ -332,7 +318,6 @@ struct CopyBytes<'a> {
     found: &'a NonzeroBytes,
     /// Which row of what was found each row is.
     indices: &'a [usize],
-    transposed: bool,
     rows: Range<usize>,
     block: usize,
     to: &'a mut Compressed,
@@ -343,134 +328,50 @@ impl Op for CopyBytes<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { found, indices, transposed, rows, block, to } = self;
-        let k = if transposed { indices.len() } else { found.shape()[1] };
+        let Self { found, indices, rows, block, to } = self;
+        let k = found.shape()[1];
         let (starts, last) = to.starts.split_at_mut(rows.len() * k.div_ceil(block));
-        let mut end = EndOfPairs { bytes: to.bytes.as_mut_ptr(), steps: to.steps.as_mut_ptr(), at: 0 };
-        let mut records = [Record::NONE; MOST_RECORDS];
-        if !transposed {
-            found.find(&indices[rows.clone()], &mut records);
-        }
+        let pairs = to.pairs.as_mut_ptr();
+        let mut end = 0;
+        let mut records = [Record::NONE; MOST_ROWS];
+        found.find(&indices[rows.clone()], &mut records);
         for (steps, starts) in blocks(k, block).zip(starts.chunks_exact_mut(rows.len())) {
-            if !transposed {
-                let [from, to] = [steps.start / MARK, steps.end.div_ceil(MARK)];
-                for (at, (record, start)) in records.iter().zip(starts).enumerate() {
-                    if from == 0 && at + AHEAD < rows.len() {
-                        records[at + AHEAD].prefetch(isa);
-                    }
-                    *start = end.at;
-                    // SAFETY: the block is inside k, which is the width of what was found; there is room for all elements of A once, and thirty-two more.
-                    unsafe {
-                        let (pairs, count) = record.pairs(from, to);
-                        end.append(pairs, count, steps.start as u8);
-                    }
+            let [from, to] = [steps.start / MARK, steps.end.div_ceil(MARK)];
+            for (at, (record, start)) in records.iter().zip(starts).enumerate() {
+                if from == 0 && at + AHEAD < rows.len() {
+                    records[at + AHEAD].prefetch(isa);
                 }
-                continue;
-            }
-            let indices = &indices[steps.clone()];
-            found.find(indices, &mut records);
-            let stride = block + ROOM;
-            let turned = to.turned.as_mut_ptr();
-            let mut starts = starts.iter_mut();
-            for sheet in (rows.start / MARK * MARK..rows.end).step_by(SHEET) {
-                let some = sheet.max(rows.start)..rows.end.min(sheet + SHEET);
-                let [from, to] = [some.start / MARK, some.end.div_ceil(MARK)];
-                let mut ends: [u32; SHEET] = std::array::from_fn(|r| (r * stride) as u32);
-                for (step, record) in (0..).zip(&records[..indices.len()]) {
-                    if sheet <= rows.start && usize::from(step) + AHEAD < indices.len() {
-                        records[usize::from(step) + AHEAD].prefetch(isa);
-                    }
-                    // SAFETY: the rows are columns of what was found. A row of the sheet has room for each step of the block, and each step has at most one there.
-                    unsafe {
-                        let (pairs, count) = record.pairs(from, to);
-                        for at in 0..count {
-                            let pair = *pairs.add(at);
-                            let end = &mut ends[usize::from((pair as u8).wrapping_sub(sheet as u8))];
-                            *turned.add(*end as usize) = pair & 0xff00 | step;
-                            *end += 1;
-                        }
-                    }
-                }
-                for r in some {
-                    let row = r - sheet;
-                    *starts.next().expect("a start a row") = end.at;
-                    // SAFETY: thirty-two more are readable behind a row of the sheet; and as above.
-                    unsafe { end.append(turned.add(row * stride), ends[row] as usize - row * stride, 0) }
+                *start = end;
+                // SAFETY: the block is inside k, which is the width of what was found; there is room for all elements of A once, and thirty-two more.
+                unsafe {
+                    let (from, count) = record.pairs(from, to);
+                    copy_pairs(from, count, steps.start as u8, pairs.add(end));
+                    end += count;
                 }
             }
         }
-        last[0] = end.at;
-        to.convert(isa, end.at);
+        last[0] = end;
     }
 }
 
-/// Where the next byte of a pair goes.
-struct EndOfPairs {
-    bytes: *mut u8,
-    steps: *mut u8,
-    /// Pairs so far.
-    at: usize,
-}
-
-impl EndOfPairs {
-    /// Appends bytes, and their columns less `first`.
-    ///
-    /// # Safety
-    /// They are readable, and thirty-two more; there is room for so many, and for thirty-two more, in `bytes` and `steps`, which nobody else uses.
-    #[inline(always)]
-    unsafe fn append(&mut self, pairs: *const u16, count: usize, first: u8) {
-        // Thirty-two at once: seldom are there more, and whether there are more than sixteen is not foreseen.
-        let mut at = 0;
-        loop {
-            // SAFETY: as promised.
-            unsafe {
-                let pairs = pairs.add(at).cast::<[u16; ROOM]>().read();
-                self.bytes.add(self.at + at).cast::<[u8; ROOM]>().write(pairs.map(|pair| (pair >> 8) as u8));
-                self.steps
-                    .add(self.at + at)
-                    .cast::<[u8; ROOM]>()
-                    .write(pairs.map(|pair| (pair as u8).wrapping_sub(first)));
-            }
-            at += ROOM;
-            if at >= count {
-                break;
-            }
-        }
-        self.at += count;
-    }
-}
-
-/// Transposes sixty-four bytes of at most sixteen rows, from column `from` on, to columns `at..at + 16`; of rows that are not there anything.
+/// Copies pairs, and takes `first` from their columns.
 ///
-/// # Panics
-/// If there is no row.
+/// # Safety
+/// They are readable, and thirty-two more; and as many are writable.
 #[inline(always)]
-fn turn<I: Isa>(
-    isa: I,
-    bytes: ByteRows<'_>,
-    rows: Range<usize>,
-    from: usize,
-    to: &mut [[u8; MOST_STEPS]; CHUNK],
-    at: usize,
-) {
-    assert!(!rows.is_empty() && rows.len() <= LANES && at + LANES <= MOST_STEPS);
-    // The last bytes of all have none behind them.
-    let mut padded = [[0; CHUNK]; LANES];
-    let mut pointers = [std::ptr::null(); LANES];
-    for ((pointer, padded), r) in pointers.iter_mut().zip(&mut padded).zip(rows.clone()) {
-        let row = bytes.from(r, from);
-        *pointer = row.as_ptr();
-        if row.len() < CHUNK {
-            padded[..row.len()].copy_from_slice(row);
-            *pointer = padded.as_ptr();
+unsafe fn copy_pairs(pairs: *const u16, count: usize, first: u8, to: *mut u16) {
+    // Thirty-two at once: seldom are there more, and whether there are more than sixteen is not foreseen.
+    let mut at = 0;
+    loop {
+        // SAFETY: as promised.
+        unsafe {
+            let some = pairs.add(at).cast::<[u16; ROOM]>().read_unaligned();
+            to.add(at).cast::<[u16; ROOM]>().write_unaligned(some.map(|pair| less(pair, first)));
         }
-    }
-    let first = pointers[0];
-    pointers[rows.len()..].fill(first);
-    for (part, to) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let from = pointers.map(|row| row.wrapping_add(LANES * part));
-        // SAFETY: sixty-four bytes are readable at each pointer; sixteen rows of 128 bytes are writable from column `at` on.
-        unsafe { isa.transpose_bytes(from, to.as_flattened_mut().as_mut_ptr().add(at), MOST_STEPS) }
+        at += ROOM;
+        if at >= count {
+            break;
+        }
     }
 }
 

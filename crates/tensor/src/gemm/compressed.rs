@@ -53,9 +53,11 @@ use super::allowed::least_of;
 use super::block::tail;
 use super::compress::{Compressed, Cut, Listed, blocks, known};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
+use super::needed::VALUES;
 use super::operands::{Operands, Source};
 use super::pack::{Pack, PackPanel};
 use super::pieces::{Consumer, PIECE_ROWS, Piece};
+use super::pixels::{PixelRows, Pixels};
 use super::plan::Plan;
 use super::table;
 use crate::array::AlignedBuf;
@@ -79,6 +81,8 @@ struct Buffers {
     compressed: Compressed,
     /// The same with every element, if B asks for it.
     all: Compressed,
+    /// Images, turned.
+    pixels: Pixels,
     panel: AlignedBuf<f32>,
     accumulators: AlignedBuf<f32>,
     piece: AlignedBuf<f32>,
@@ -89,10 +93,14 @@ impl Buffers {
     fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], register: usize, cut: Cut, hands_over: bool) {
         let (rows, block) = (rows.min(cut.rows(a)), cut.block);
         let width = panels(columns, register).map(|(_, registers)| register * registers).max().unwrap_or(0);
-        if known(a, block).is_none() {
-            self.compressed.make_room(a, rows, block);
+        if let Source::BytesTransposed(x) = a {
+            self.pixels.make_room(rows, x.shape()[0].div_ceil(block));
+        } else {
+            if known(a, block).is_none() {
+                self.compressed.make_room(a, rows, block);
+            }
+            self.all.make_room(a, rows, block);
         }
-        self.all.make_room(a, rows, block);
         self.panel.make_room(block * width);
         self.accumulators.make_room(rows * width);
         if hands_over {
@@ -108,12 +116,74 @@ pub(super) fn make_room(exec: Exec, a: Source<'_>, shape: [usize; 2], cut: Cut, 
     BUFFERS.set(buffers);
 }
 
-/// Some rows of C times a block of a panel.
-pub(super) struct Rows<'a> {
-    /// Where each row's elements begin, and the end of the last.
-    starts: &'a [usize],
+/// Where the elements of A are.
+pub(super) trait Elements: Copy {
+    /// What is known of an element before it is multiplied.
+    type Found: Copy;
+
+    /// The step of the element at a place.
+    ///
+    /// # Safety
+    /// There is an element, or room for one.
+    unsafe fn find(self, place: usize) -> (usize, Self::Found);
+
+    /// The element.
+    ///
+    /// # Safety
+    /// There is one, and it was found so.
+    unsafe fn value(self, place: usize, found: Self::Found) -> f32;
+}
+
+/// Floats, and the number of each one's step.
+#[derive(Clone, Copy)]
+pub(super) struct Floats {
     values: *const f32,
     steps: *const u8,
+}
+
+impl Elements for Floats {
+    type Found = ();
+
+    #[inline(always)]
+    unsafe fn find(self, place: usize) -> (usize, ()) {
+        // SAFETY: as promised.
+        (usize::from(unsafe { *self.steps.add(place) }), ())
+    }
+
+    #[inline(always)]
+    unsafe fn value(self, place: usize, (): ()) -> f32 {
+        // SAFETY: as promised.
+        unsafe { *self.values.add(place) }
+    }
+}
+
+/// The number of each byte's step, and above it the byte.
+#[derive(Clone, Copy)]
+pub(super) struct Pairs(*const u16);
+
+impl Elements for Pairs {
+    type Found = usize;
+
+    #[inline(always)]
+    unsafe fn find(self, place: usize) -> (usize, usize) {
+        // SAFETY: as promised.
+        let pair = usize::from(unsafe { *self.0.add(place) });
+        (pair & 0xff, pair >> 8)
+    }
+
+    #[inline(always)]
+    unsafe fn value(self, _: usize, byte: usize) -> f32 {
+        debug_assert!(byte < VALUES.len());
+        // SAFETY: half of a pair, a byte.
+        unsafe { *VALUES.get_unchecked(byte) }
+    }
+}
+
+/// Some rows of C times a block of a panel.
+pub(super) struct Rows<'a, E> {
+    /// Where each row's elements begin, and the end of the last.
+    starts: &'a [usize],
+    elements: E,
     /// The packed panel: a row of whole half vectors for each step.
     panel: *const f32,
     /// The accumulators of the first row; the others follow, a row of the panel each.
@@ -125,32 +195,36 @@ pub(super) struct Rows<'a> {
 }
 
 /// A kernel for one width of panels.
-pub(super) type RowsKernel = unsafe fn(&mut Rows<'_>);
+pub(super) type RowsKernel<E> = unsafe fn(&mut Rows<'_, E>);
 
 /// Computes the rows, of `NV` vectors, with `HALF` also half a vector behind them.
 ///
 /// # Safety
 /// With `cols = 16·NV`, or with `HALF` 8 more:
-/// - `values` and `steps` are readable from the first of `starts` to the last, `steps` for two more, and `panel` for `cols` floats at `p·cols` for each p among those steps;
+/// - there are elements from the first of `starts` to the last, and room for two more, and `panel` is readable for `cols` floats at `p·cols` for the step p of each;
 /// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
 /// - `last` is a tile of one row as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the other.
 #[inline(always)]
-pub(super) unsafe fn rows<I: Isa, const NV: usize, const HALF: bool>(isa: I, t: &mut Rows<'_>) {
+pub(super) unsafe fn rows<I: Isa, E: Elements, const NV: usize, const HALF: bool>(isa: I, t: &mut Rows<'_, E>) {
     let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
     let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
-    // The row of the panel that an element wants. Behind the last element two more rows are found, from the room there, and not read.
-    // SAFETY: as promised.
-    let row_of = |at: usize| t.panel.wrapping_add(usize::from(unsafe { *t.steps.add(at) }) * columns);
+    let (elements, panel) = (t.elements, t.panel);
+    // The row of the panel that an element wants, and what is known of it. Behind the last element two more are found, and not read.
+    let find = |place: usize| {
+        // SAFETY: as promised.
+        let (step, found) = unsafe { elements.find(place) };
+        (panel.wrapping_add(step * columns), found)
+    };
     let mut kept = t.accumulators;
-    let mut soon = [row_of(t.starts[0]), row_of(t.starts[0] + 1)];
+    let mut soon = [find(t.starts[0]), find(t.starts[0] + 1)];
     for ends in t.starts.windows(2) {
         // SAFETY: as promised.
         unsafe {
             let mut acc = if t.first { zero } else { load_whole::<I, NV, HALF>(isa, kept) };
-            for at in ends[0]..ends[1] {
-                let [row, next] = soon;
-                soon = [next, row_of(at + 2)];
-                let a = *t.values.add(at);
+            for place in ends[0]..ends[1] {
+                let [(row, found), next] = soon;
+                soon = [next, find(place + 2)];
+                let a = elements.value(place, found);
                 let b = load_whole::<I, NV, HALF>(isa, row);
                 let full = isa.splat(a);
                 for j in 0..NV {
@@ -196,21 +270,24 @@ pub(super) fn band(
     let a = operands.source;
     let row = table::row(exec.isa());
     let register = row.register();
-    let kernels = row.elements.as_ref().expect("the ISA has kernels of a row at a time").kernels;
+    let kernels = row.elements.as_ref().expect("the ISA has kernels of a row at a time");
     let (k, block) = (plan.shape[1], plan.kc);
     let cut = plan.cut();
     let [_, least] = least_of(operands.source);
     let mut buffers = BUFFERS.take();
     buffers.make_room(a, [rows.len(), columns.len()], register, cut, consumer.is_some());
-    let Buffers { compressed, all, panel, accumulators, piece } = &mut buffers;
+    let Buffers { compressed, all, pixels, panel, accumulators, piece } = &mut buffers;
     let known = known(a, block);
     let groups = rows.len().div_ceil(cut.rows(a));
     for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
         let group = rows.start + group.start..rows.start + group.end;
-        if known.is_none() {
+        if let Source::BytesTransposed(x) = a {
+            pixels.turn(exec, x, group.clone(), block);
+        } else if known.is_none() {
             compressed.find(exec, a, group.clone(), block, Listed::Needed);
         }
-        let mut has_all = false;
+        // Turned images are there in full.
+        let mut has_all = matches!(a, Source::BytesTransposed(_));
         for (from, registers) in panels(columns.len(), register) {
             let (from, width) = (columns.start + from, register * registers);
             let count = width.min(columns.end - from);
@@ -235,30 +312,51 @@ pub(super) fn band(
                     all.find(exec, a, group.clone(), block, Listed::All);
                     has_all = true;
                 }
-                let kernel = kernels[registers - FEWEST_REGISTERS];
                 let multiply = |rows: Range<usize>, accumulators: *mut f32, last: Option<Tile<'_>>| {
-                    let within = rows.start - group.start;
-                    let (starts, (values, steps)) = match (known, allowed) {
-                        (Some(known), true) => (known.starts(number, rows), known.elements()),
-                        (_, allowed) => {
-                            let elements = if allowed { &*compressed } else { &*all };
-                            let starts = &elements.starts[number * group.len() + within..][..=rows.len()];
-                            (starts, (elements.values.as_ptr(), elements.steps.as_ptr()))
+                    let within = rows.start - group.start..rows.end - group.start;
+                    let found = if allowed { &*compressed } else { &*all };
+                    let starts = |within| found.starts(number, group.len(), within);
+                    let (panel, first) = (panel.as_ptr(), number == 0);
+                    let accumulators = accumulators.wrapping_add(within.start * width);
+                    let kernel = registers - FEWEST_REGISTERS;
+                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them; turned images have a row for each pixel, and one more; the panel
+                    // has a row for each step; there are accumulators for all rows of the group; C, a buffer or the caller's, has these rows and columns, and so has what
+                    // the epilogue reads. The kernel is that of an ISA whose token the caller holds.
+                    unsafe {
+                        match a {
+                            Source::Floats(_) => {
+                                let (values, floats_steps) = found.floats();
+                                let elements = Floats { values, steps: floats_steps };
+                                let starts = starts(within);
+                                kernels.floats[kernel](&mut Rows {
+                                    starts,
+                                    elements,
+                                    panel,
+                                    accumulators,
+                                    first,
+                                    last,
+                                });
+                            }
+                            Source::Bytes(_) => {
+                                let (starts, pairs) = match known {
+                                    Some(known) if allowed => (known.starts(number, rows), known.pairs()),
+                                    _ => (starts(within), found.pairs()),
+                                };
+                                let elements = Pairs(pairs);
+                                kernels.bytes[kernel](&mut Rows { starts, elements, panel, accumulators, first, last });
+                            }
+                            Source::BytesTransposed(_) => kernels.pixels[kernel](&mut PixelRows {
+                                bytes: pixels.row(number, within.start),
+                                rows: rows.len(),
+                                samples: steps.len(),
+                                leaves_out: allowed,
+                                panel,
+                                accumulators,
+                                first,
+                                last,
+                            }),
                         }
-                    };
-                    let mut rows = Rows {
-                        starts,
-                        values,
-                        steps,
-                        panel: panel.as_ptr(),
-                        accumulators: accumulators.wrapping_add(within * width),
-                        first: number == 0,
-                        last,
-                    };
-                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them; the panel has a row for each step; there are accumulators for all
-                    // rows of the group; C, a buffer or the caller's, has these rows and columns, and so has what the epilogue reads. The kernel is
-                    // that of an ISA whose token the caller holds.
-                    unsafe { kernel(&mut rows) }
+                    }
                 };
                 let accumulators = accumulators.as_mut_ptr();
                 if steps.end < k {

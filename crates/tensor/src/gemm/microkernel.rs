@@ -134,13 +134,18 @@ const fn width<const NV: usize, const HALF: bool>() -> usize {
 /// `from` is readable for all lanes of the row.
 #[inline(always)]
 pub(super) unsafe fn load_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *const f32) -> Row<I, NV> {
+    // (By `array::from_fn`, here as in what follows, rows became calls of it, with AVX2: the accumulators went by way of memory, and products took twice as long.)
+    let mut row = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
     // SAFETY: as promised; each read is of the lanes of its vector.
     unsafe {
-        Row {
-            full: std::array::from_fn(|j| isa.load_ptr(from.add(j * LANES))),
-            half: if HALF { isa.half_load_ptr(from.add(NV * LANES)) } else { isa.half_splat(0.0) },
+        for j in 0..NV {
+            row.full[j] = isa.load_ptr(from.add(j * LANES));
+        }
+        if HALF {
+            row.half = isa.half_load_ptr(from.add(NV * LANES));
         }
     }
+    row
 }
 
 /// Reads a row of which the last (half) vector has only `tail` elements.
@@ -153,7 +158,6 @@ pub(super) unsafe fn load_part<I: Isa, const NV: usize, const HALF: bool>(
     from: *const f32,
     tail: usize,
 ) -> Row<I, NV> {
-    // (By `array::from_fn` rows of three vectors became calls of it, with AVX2.)
     let mut row = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
     // SAFETY: as promised; only the last vector is not full, and it is read with a mask.
     unsafe {
@@ -385,7 +389,9 @@ unsafe fn start<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(isa:
             let (beta, half_beta) = (isa.splat(t.beta), isa.half_splat(t.beta));
             for i in 0..MR {
                 let c: Row<I, NV> = load_part::<I, NV, HALF>(isa, t.c.add(i * t.c_row), t.tail);
-                acc[i].full = std::array::from_fn(|j| isa.mul(beta, c.full[j]));
+                for j in 0..NV {
+                    acc[i].full[j] = isa.mul(beta, c.full[j]);
+                }
                 acc[i].half = isa.half_mul(half_beta, c.half);
             }
         }
@@ -409,10 +415,14 @@ pub(super) unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF
         if matches!(t.finish, Finish::Bias | Finish::BiasRelu) {
             let bias = load_part::<I, NV, HALF>(isa, t.with, t.tail);
             for row in &mut *acc {
-                row.full = std::array::from_fn(|j| isa.add(row.full[j], bias.full[j]));
+                for j in 0..NV {
+                    row.full[j] = isa.add(row.full[j], bias.full[j]);
+                }
                 row.half = isa.half_add(row.half, bias.half);
                 if t.finish == Finish::BiasRelu {
-                    row.full = std::array::from_fn(|j| isa.max(zero.full[j], row.full[j]));
+                    for j in 0..NV {
+                        row.full[j] = isa.max(zero.full[j], row.full[j]);
+                    }
                     row.half = isa.half_max(zero.half, row.half);
                 }
             }
@@ -420,7 +430,9 @@ pub(super) unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF
         if t.finish == Finish::Gate {
             for (i, row) in acc.iter_mut().enumerate() {
                 let gate = load_part::<I, NV, HALF>(isa, t.with.add(i * t.with_row), t.tail);
-                row.full = std::array::from_fn(|j| isa.gate(gate.full[j], row.full[j]));
+                for j in 0..NV {
+                    row.full[j] = isa.gate(gate.full[j], row.full[j]);
+                }
                 row.half = isa.half_gate(gate.half, row.half);
             }
         }

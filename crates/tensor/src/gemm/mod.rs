@@ -50,6 +50,7 @@ mod needed;
 mod operands;
 mod pack;
 mod pieces;
+mod pixels;
 mod plan;
 mod table;
 

@@ -362,7 +362,11 @@ impl Plan {
     /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
     fn of_elements(row: &table::Row, product: &Product, workers: Workers, threads: usize, blocking: &Blocking) -> Self {
         let [m, k, n] = product.shape;
-        let images = product.bytes && product.a_strides[1] == 1;
+        let of = match product {
+            Product { bytes: false, .. } => Listed::Floats,
+            Product { a_strides: [_, 1], .. } => Listed::Images,
+            _ => Listed::Pixels,
+        };
         let split = match threads {
             1 => Split::Serial,
             _ if n.div_ceil(row.register()) >= threads * MOST_REGISTERS => Split::Columns { threads, chunks: threads },
@@ -378,7 +382,7 @@ impl Plan {
             pack: true,
             copies: false,
             packs_a: false,
-            kc: block_of_elements(row, [k, n], images, blocking),
+            kc: block_of_elements(row, [k, n], of, blocking),
             nc: panel_of_elements(row, n),
             near: blocking.near_elements,
             group: blocking.group,
@@ -396,13 +400,28 @@ fn panel_of_elements(row: &table::Row, n: usize) -> usize {
     registers.div_ceil(registers.div_ceil(MOST_REGISTERS).max(1)) * row.register()
 }
 
+/// What the rows of A are whose elements are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    Floats,
+    /// An image each.
+    Images,
+    /// A pixel each, of all images.
+    Pixels,
+}
+
 /// Steps of a block of it, in whole vectors of A: as many as let a panel stay in L1. Of images, with AVX-512, as many as fill L1: a good part of such a panel is
 /// the edges of images, which are black and are hardly ever read. With 112 steps of seven registers, and not 96, the first product of an evaluation took 0.9 of
-/// its time. (With AVX2 and its smaller L1 it was not measured.)
-pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], images: bool, blocking: &Blocking) -> usize {
+/// its time. (With AVX2 and its smaller L1 it was not measured.) Of pixels a quarter more: not all samples need every row, and with
+/// AVX-512 two of them share what they read.
+pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], of: Listed, blocking: &Blocking) -> usize {
     let step = (panel_of_elements(row, n) * size_of::<f32>()).max(1);
-    let near = if images && row.register() == LANES { blocking.near_listed } else { blocking.near_elements };
-    let most = if step * k <= blocking.near_listed { k } else { near / step };
+    let near = match of {
+        Listed::Images if row.register() == LANES => blocking.near_listed,
+        Listed::Floats | Listed::Images => blocking.near_elements,
+        Listed::Pixels => blocking.near_listed / 4 * 5,
+    };
+    let most = if step * k <= near.max(blocking.near_listed) { k } else { near / step };
     let most = most.min(blocking.kc).clamp(1, MOST_STEPS);
     k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(LANES)
 }

@@ -1,8 +1,9 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
 use super::HALF_LANES;
-use super::compressed::{Rows, RowsKernel, rows};
+use super::compressed::{Elements, Floats, Pairs, Rows, RowsKernel, rows};
 use super::microkernel::{Tile, tiles};
+use super::pixels::{PixelRows, PixelsKernel, pixel_rows};
 use crate::isa::{AnyIsa, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
@@ -32,8 +33,12 @@ pub(super) struct Row {
 
 /// Products of A's elements that are not 0, a row of C at a time.
 pub(super) struct ByElement {
-    /// Those of 7 to 13 registers.
-    pub kernels: &'static [RowsKernel],
+    /// Those of 7 to 13 registers, where A is floats.
+    pub floats: &'static [RowsKernel<Floats>],
+    /// The same where A is bytes.
+    pub bytes: &'static [RowsKernel<Pairs>],
+    /// The same where A is bytes that are turned ([`super::pixels`]).
+    pub pixels: &'static [PixelsKernel],
     /// Share of the elements up to which leaving out the others pays, times many columns.
     pub pays: f64,
     /// To list an element of A, zero or not, takes as long as a product of one with so many columns.
@@ -153,9 +158,34 @@ unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED:
 /// As [`rows`]; and the CPU has AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt")]
-unsafe fn avx2_rows<const NV: usize, const HALF: bool>(t: &mut Rows<'_>) {
+unsafe fn avx2_rows<E: Elements, const NV: usize, const HALF: bool>(t: &mut Rows<'_, E>) {
     // SAFETY: the caller's promise is that of `rows`, and that the CPU has the instructions.
-    unsafe { rows::<Avx2, NV, HALF>(Avx2::assume(), t) }
+    unsafe { rows::<Avx2, E, NV, HALF>(Avx2::assume(), t) }
+}
+
+/// # Safety
+/// As [`pixel_rows`]; and the CPU has AVX2, FMA and POPCNT.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,popcnt")]
+unsafe fn avx2_pixels<const NV: usize, const HALF: bool>(t: &mut PixelRows<'_>) {
+    // SAFETY: the caller's promise is that of `pixel_rows`, and that the CPU has the instructions.
+    unsafe { pixel_rows::<Avx2, 1, NV, HALF>(Avx2::assume(), t) }
+}
+
+/// A kernel of 7 to 13 registers of half a vector each.
+#[cfg(target_arch = "x86_64")]
+macro_rules! of_halves {
+    ($kernel:ident $(, $elements:tt)?) => {
+        &[
+            $kernel::<$($elements,)? 3, true>,
+            $kernel::<$($elements,)? 4, false>,
+            $kernel::<$($elements,)? 4, true>,
+            $kernel::<$($elements,)? 5, false>,
+            $kernel::<$($elements,)? 5, true>,
+            $kernel::<$($elements,)? 6, false>,
+            $kernel::<$($elements,)? 6, true>,
+        ]
+    };
 }
 
 /// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one; 2×48, of a list, twelve, one and two.
@@ -177,15 +207,9 @@ static AVX2: Row = Row {
     looks_up: false,
     floats_pay: None,
     elements: Some(ByElement {
-        kernels: &[
-            avx2_rows::<3, true>,
-            avx2_rows::<4, false>,
-            avx2_rows::<4, true>,
-            avx2_rows::<5, false>,
-            avx2_rows::<5, true>,
-            avx2_rows::<6, false>,
-            avx2_rows::<6, true>,
-        ],
+        floats: of_halves!(avx2_rows, _),
+        bytes: of_halves!(avx2_rows, _),
+        pixels: of_halves!(avx2_pixels),
         pays: 0.79,
         list_costs: ListCosts { row_major: 17.0, turned_floats: 27.0, turned_bytes: 27.0, turned_known: 27.0 },
         short: 16,
@@ -205,9 +229,34 @@ unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool, const LISTE
 /// As [`rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn avx512_rows<const NV: usize>(t: &mut Rows<'_>) {
+unsafe fn avx512_rows<E: Elements, const NV: usize>(t: &mut Rows<'_, E>) {
     // SAFETY: the caller's promise is that of `rows`, and that the CPU has the instructions.
-    unsafe { rows::<Avx512, NV, false>(Avx512::assume(), t) }
+    unsafe { rows::<Avx512, E, NV, false>(Avx512::assume(), t) }
+}
+
+/// # Safety
+/// As [`pixel_rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
+unsafe fn avx512_pixels<const NV: usize>(t: &mut PixelRows<'_>) {
+    // SAFETY: the caller's promise is that of `pixel_rows`, and that the CPU has the instructions.
+    unsafe { pixel_rows::<Avx512, 2, NV, false>(Avx512::assume(), t) }
+}
+
+/// A kernel of 7 to 13 registers of a vector each.
+#[cfg(target_arch = "x86_64")]
+macro_rules! of_vectors {
+    ($kernel:ident $(, $elements:tt)?) => {
+        &[
+            $kernel::<$($elements,)? 7>,
+            $kernel::<$($elements,)? 8>,
+            $kernel::<$($elements,)? 9>,
+            $kernel::<$($elements,)? 10>,
+            $kernel::<$($elements,)? 11>,
+            $kernel::<$($elements,)? 12>,
+            $kernel::<$($elements,)? 13>,
+        ]
+    };
 }
 
 /// Thirty-two `zmm` registers: with n of them to a row (a half vector takes a whole one), MR·n + n + 1 ≤ 32.
@@ -245,15 +294,9 @@ static AVX512: Row = Row {
     looks_up: true,
     floats_pay: Some(0.8),
     elements: Some(ByElement {
-        kernels: &[
-            avx512_rows::<7>,
-            avx512_rows::<8>,
-            avx512_rows::<9>,
-            avx512_rows::<10>,
-            avx512_rows::<11>,
-            avx512_rows::<12>,
-            avx512_rows::<13>,
-        ],
+        floats: of_vectors!(avx512_rows, _),
+        bytes: of_vectors!(avx512_rows, _),
+        pixels: of_vectors!(avx512_pixels),
         pays: 0.75,
         list_costs: ListCosts { row_major: 27.0, turned_floats: 34.0, turned_bytes: 75.0, turned_known: 50.0 },
         short: 0,

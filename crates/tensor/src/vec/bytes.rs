@@ -192,7 +192,7 @@ pub(crate) fn prefetch_bytes<I: Isa>(isa: I, bytes: &[u8]) {
 
 /// b / 255, correctly rounded for whole b from 0 to 255.
 #[inline(always)]
-pub(crate) fn over_255<I: Isa>(isa: I, b: I::F) -> I::F {
+fn over_255<I: Isa>(isa: I, b: I::F) -> I::F {
     /// 1/255 rounded, and what that lacks.
     const R: f32 = 1.0 / 255.0;
     const LACKS: f32 = (1.0 / 255.0 - R as f64) as f32;

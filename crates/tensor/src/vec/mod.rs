@@ -19,13 +19,13 @@ mod sqrt;
 mod tanh;
 
 pub use bytes::ByteRows;
-pub(crate) use bytes::{over_255, prefetch_bytes};
+pub(crate) use bytes::prefetch_bytes;
 pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, each, once, pass};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};
 pub use map::{LaneFunction, map_lanes, map2_lanes, scale};
-pub(crate) use nonzero::{CHUNK, EACH, MARK, MOST_BLOCK, Record, pick_nonzero};
+pub(crate) use nonzero::{CHUNK, EACH, MARK, MOST_BLOCK, Record, less, pick_nonzero};
 pub use nonzero::{NonzeroBlocks, NonzeroBytes};
 pub use normal::normal_pairs;
 pub use random::{LaneRng, uniform_lanes};

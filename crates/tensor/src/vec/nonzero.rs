@@ -24,7 +24,7 @@
 //! once. It took the evaluations of the chapter's experiments on overfitting to 0.85 of their time.
 
 use crate::exec::Exec;
-use crate::isa::{Isa, LANES, Op, POSITIONS};
+use crate::isa::{Isa, Op, POSITIONS};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -122,23 +122,21 @@ impl NonzeroBytes {
 /// Most columns of a block of [`NonzeroBlocks`]: which one it is is a byte, and so is the number of them.
 pub(crate) const MOST_BLOCK: usize = 128;
 
-/// The bytes of some rows that are not 0, as a product reads them: a block of columns after the other, row by row, as floats.
+/// The bytes of some rows that are not 0, as a product reads them: a block of columns after the other, row by row, and of each the column in its block.
 #[derive(Clone, Debug)]
 pub struct NonzeroBlocks {
     shape: [usize; 2],
     /// Columns of a block.
     block: usize,
-    /// byte / 255
-    values: Vec<f32>,
-    /// Which column of its block each is; and room for sixteen more.
-    steps: Vec<u8>,
+    /// Which column of its block each is, and above it the byte; and a few more.
+    pairs: Vec<u16>,
     /// Where those of each row begin, block after block, and the end.
     starts: Vec<usize>,
 }
 
 impl NonzeroBlocks {
-    /// Those of rows `indices`, in blocks of so many columns. Cost: some 0.5 µs a row of MNIST; memory of five bytes for each, and of eight for each block of a
-    /// row, or 850 bytes.
+    /// Those of rows `indices`, in blocks of so many columns. Cost: some 0.5 µs a row of MNIST; memory of two bytes for each, and of eight for each block of a
+    /// row, or 360 bytes.
     ///
     /// # Panics
     /// If there is no such row, or `block` is not a multiple of 16 up to 128.
@@ -147,26 +145,24 @@ impl NonzeroBlocks {
         let width = found.shape[1];
         let mut records = vec![Record::NONE; indices.len()];
         found.find(indices, &mut records);
-        let count = records.iter().map(|record| record.count - record.marks).sum();
-        let (mut values, mut steps) = (Vec::with_capacity(count), Vec::with_capacity(count + LANES));
+        let count: usize = records.iter().map(|record| record.count - record.marks).sum();
+        let mut pairs = Vec::with_capacity(count + ROOM);
         let mut starts = Vec::with_capacity(indices.len() * width.div_ceil(block) + 1);
         for from in (0..width).step_by(block) {
             let [first, end] = [from, width.min(from + block)].map(|column| column.div_ceil(MARK));
             for record in &records {
-                starts.push(values.len());
+                starts.push(pairs.len());
                 // SAFETY: the block is inside the width; as many are there as are counted.
-                let pairs = unsafe {
+                let of_row = unsafe {
                     let (pairs, count) = record.pairs(first, end);
                     std::slice::from_raw_parts(pairs, count)
                 };
-                let pairs = || pairs.iter().map(|pair| pair.to_le_bytes());
-                values.extend(pairs().map(|[_, byte]| f32::from(byte) / 255.0));
-                steps.extend(pairs().map(|[column, _]| column.wrapping_sub(from as u8)));
+                pairs.extend(of_row.iter().map(|&pair| less(pair, from as u8)));
             }
         }
-        starts.push(values.len());
-        steps.resize(steps.len() + LANES, 0);
-        Self { shape: [indices.len(), width], block, values, steps, starts }
+        starts.push(pairs.len());
+        pairs.resize(pairs.len() + ROOM, 0);
+        Self { shape: [indices.len(), width], block, pairs, starts }
     }
 
     /// Rows and columns of what they are of.
@@ -179,9 +175,9 @@ impl NonzeroBlocks {
         self.block
     }
 
-    /// The values, and which column of its block each is, of which sixteen more may be read.
-    pub(crate) fn elements(&self) -> (*const f32, *const u8) {
-        (self.values.as_ptr(), self.steps.as_ptr())
+    /// Which column of its block each is, and above it the byte; thirty-two more may be read.
+    pub(crate) fn pairs(&self) -> *const u16 {
+        self.pairs.as_ptr()
     }
 
     /// Where those of some rows begin in the `number`th block, and the end of the last.
@@ -192,6 +188,13 @@ impl NonzeroBlocks {
         assert!(rows.end <= self.shape[0], "rows {rows:?} of {}", self.shape[0]);
         &self.starts[number * self.shape[0] + rows.start..][..=rows.len()]
     }
+}
+
+/// A pair whose column is counted from `first` on.
+#[inline(always)]
+pub(crate) fn less(pair: u16, first: u8) -> u16 {
+    let [column, byte] = pair.to_le_bytes();
+    u16::from_le_bytes([column.wrapping_sub(first), byte])
 }
 
 /// A row's record.
