@@ -37,6 +37,9 @@ pub(super) const MOST_STEPS: usize = MOST_BLOCK;
 /// Most rows that are compressed together.
 pub(super) const MOST_ROWS: usize = 512;
 
+/// Most pixels that are turned together.
+const MOST_PIXELS: usize = 1024;
+
 /// How a product that leaves out elements is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
@@ -47,16 +50,17 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Most rows of A that are compressed together. B is packed once for each so many. Rows of bytes are many steps long, and it is their elements that stay
+    /// Most rows of A that are compressed, or turned, together. B is packed once for each so many. Rows of bytes are many steps long, and it is their elements that stay
     /// in L2, and the accumulators, one row of a panel each; of those whose elements are known, which are read once, in order, only the accumulators; and of
-    /// floats the elements are few.
+    /// floats the elements are few, and so are a pixel's bytes.
     pub fn rows(self, a: Source<'_>) -> usize {
-        let times = match a {
-            Source::Bytes(_) if known(a, self.block).is_some() => 2,
-            Source::Bytes(_) => 1,
-            _ => 4,
+        let (times, most) = match a {
+            Source::Bytes(_) if known(a, self.block).is_some() => (2, MOST_ROWS),
+            Source::Bytes(_) => (1, MOST_ROWS),
+            Source::BytesTransposed(_) => (4, MOST_PIXELS),
+            Source::Floats(_) => (4, MOST_ROWS),
         };
-        (times * self.group).clamp(1, MOST_ROWS)
+        (times * self.group).clamp(1, most)
     }
 }
 

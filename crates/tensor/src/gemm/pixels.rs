@@ -22,7 +22,7 @@
 //! 4. *Sheets* of 256 pixels, 32 KB, are dealt to before the next: as many as a byte tells apart, and L1 holds them.
 //! 5. Of images of which nothing is known all bytes are turned, in squares of 16×16, four side by side, so that a line of an image is found once.
 //!
-//! All of it took dW of 100 samples from 69 to 55 µs, of 128 from 94 to 70, and a step of workloads A to C to 0.93 to 0.95 of its time (AVX-512, 2 cores of an Intel server CPU; with
+//! All of it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A to C to 0.92 to 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with
 //! AVX2 there as long as before).
 //!
 //! Tried and dropped: pieces of 96 rows, and not 48, to be handed over: within the noise. Lists of the words' bits: 3 µs more. Addresses of dY's rows kept as pointers, by a word of
