@@ -23,7 +23,8 @@
 //! 3. *Elements one after the other.* Read in place, the parts of A's rows that a block needs lie a row apart, which in a matrix of 1024 columns is the same
 //!    place of the caches for all of them: 512×1024×1024 in 9.5 ms instead of 10.5, and 14.1 with every step done.
 //! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it took as long as with every step done.
-//! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`).
+//! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`). Transposed images, where pixels side by side are alike, have kernels
+//!    of their own (`pixels.rs`).
 //! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it was found when it was needed, those waited,
 //!    and the loads behind them too: 9 cycles a step. Two steps ahead, it took workload D to 0.9 of its time, and A, B and C to 0.95.
 //! 7. *Short products* too, whose A need have no zeros: dX of a layer of ten units has ten steps, and what takes the time is to begin and to end
@@ -319,14 +320,14 @@ pub(super) fn band(
                     let (panel, first) = (panel.as_ptr(), number == 0);
                     let accumulators = accumulators.wrapping_add(within.start * width);
                     let kernel = registers - FEWEST_REGISTERS;
-                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them; turned images have a row for each pixel, and one more; the panel
+                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them; turned images have a row for each pixel, and a few more; the panel
                     // has a row for each step; there are accumulators for all rows of the group; C, a buffer or the caller's, has these rows and columns, and so has what
                     // the epilogue reads. The kernel is that of an ISA whose token the caller holds.
                     unsafe {
                         match a {
                             Source::Floats(_) => {
-                                let (values, floats_steps) = found.floats();
-                                let elements = Floats { values, steps: floats_steps };
+                                let (values, steps) = found.floats();
+                                let elements = Floats { values, steps };
                                 let starts = starts(within);
                                 kernels.floats[kernel](&mut Rows {
                                     starts,

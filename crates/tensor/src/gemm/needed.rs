@@ -46,7 +46,7 @@ use super::allowed::{at_least, before, least_of};
 use super::block::first_row;
 use super::compressed::FEWEST_REGISTERS;
 use super::operands::Source;
-use super::plan::{Blocking, Listed, block_of_elements};
+use super::plan::{Blocking, RowsAre, block_of_elements};
 use super::table::{self, ByElement};
 use crate::array::View;
 use crate::exec::Exec;
@@ -433,7 +433,7 @@ pub fn find_nonzero(exec: Exec, bytes: &[u8], width: usize) -> Option<NonzeroByt
 /// where products do not ask for them.
 pub fn block_of_nonzero(exec: Exec, [k, n]: [usize; 2]) -> Option<usize> {
     (k >= ROWS && has_elements(exec, n))
-        .then(|| block_of_elements(table::row(exec.isa()), [k, n], Listed::Images, &Blocking::of(exec.isa())))
+        .then(|| block_of_elements(table::row(exec.isa()), [k, n], RowsAre::Images, &Blocking::of(exec.isa())))
 }
 
 /// What a product had best leave out, as far as some rows of A tell.

@@ -15,7 +15,7 @@
 //! 1. *Two pixels.* Pixels side by side are alike: of MNIST's samples 19 % need one, 22 % one of two, 26 % one of three. So two rows of C share each row of dY, and
 //!    the multiply-adds are what takes the time (7 cycles a step of two rows of seven registers), not the loads, as with a row alone (two times 4.5, of 9 % fewer steps), and
 //!    fewer loops end where the CPU did not foresee it. 100 samples: 27 µs, a row alone 35. With AVX2 two rows have no room in sixteen registers, and a row is alone.
-//! 2. *Bytes, not lists.* Known bytes ([`NonzeroBytes`](crate::vec::NonzeroBytes)) are dealt out to places, a store each (13 µs for the 15 000 of 100 samples), and a word's bits say
+//! 2. *Bytes, not lists.* Known bytes ([`NonzeroBytes`]) are dealt out to places, a store each (13 µs for the 15 000 of 100 samples), and a word's bits say
 //!    where they are. To append each to its pixel's list took 17 µs, for the end of the list is loaded and stored too, and 10 more to make one list of all.
 //! 3. *One loop* over both words of a row: to change the word is two conditional moves. A loop for each took 1 µs more. And the words of the next rows are found before
 //!    the loop over these: where a loop ends is not foreseen, and then they would be waited for (1 to 1.5 µs).

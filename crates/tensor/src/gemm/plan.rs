@@ -362,10 +362,10 @@ impl Plan {
     /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
     fn of_elements(row: &table::Row, product: &Product, workers: Workers, threads: usize, blocking: &Blocking) -> Self {
         let [m, k, n] = product.shape;
-        let of = match product {
-            Product { bytes: false, .. } => Listed::Floats,
-            Product { a_strides: [_, 1], .. } => Listed::Images,
-            _ => Listed::Pixels,
+        let rows_are = match product {
+            Product { bytes: false, .. } => RowsAre::Floats,
+            Product { a_strides: [_, 1], .. } => RowsAre::Images,
+            _ => RowsAre::Pixels,
         };
         let split = match threads {
             1 => Split::Serial,
@@ -382,7 +382,7 @@ impl Plan {
             pack: true,
             copies: false,
             packs_a: false,
-            kc: block_of_elements(row, [k, n], of, blocking),
+            kc: block_of_elements(row, [k, n], rows_are, blocking),
             nc: panel_of_elements(row, n),
             near: blocking.near_elements,
             group: blocking.group,
@@ -400,13 +400,12 @@ fn panel_of_elements(row: &table::Row, n: usize) -> usize {
     registers.div_ceil(registers.div_ceil(MOST_REGISTERS).max(1)) * row.register()
 }
 
-/// What the rows of A are whose elements are listed.
+/// What the rows of A are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listed {
+pub(super) enum RowsAre {
     Floats,
-    /// An image each.
     Images,
-    /// A pixel each, of all images.
+    /// The same pixel of all images each.
     Pixels,
 }
 
@@ -414,12 +413,12 @@ pub(super) enum Listed {
 /// the edges of images, which are black and are hardly ever read. With 112 steps of seven registers, and not 96, the first product of an evaluation took 0.9 of
 /// its time. (With AVX2 and its smaller L1 it was not measured.) Of pixels a quarter more: not all samples need every row, and with
 /// AVX-512 two of them share what they read.
-pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], of: Listed, blocking: &Blocking) -> usize {
+pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], rows_are: RowsAre, blocking: &Blocking) -> usize {
     let step = (panel_of_elements(row, n) * size_of::<f32>()).max(1);
-    let near = match of {
-        Listed::Images if row.register() == LANES => blocking.near_listed,
-        Listed::Floats | Listed::Images => blocking.near_elements,
-        Listed::Pixels => blocking.near_listed / 4 * 5,
+    let near = match rows_are {
+        RowsAre::Images if row.register() == LANES => blocking.near_listed,
+        RowsAre::Floats | RowsAre::Images => blocking.near_elements,
+        RowsAre::Pixels => blocking.near_listed / 4 * 5,
     };
     let most = if step * k <= near.max(blocking.near_listed) { k } else { near / step };
     let most = most.min(blocking.kc).clamp(1, MOST_STEPS);
