@@ -72,8 +72,8 @@ pub(super) fn known(a: Source<'_>, block: usize) -> Option<&NonzeroBlocks> {
 /// Elements are written sixteen at a time, and pairs of a byte and its step thirty-two.
 const ROOM: usize = 2 * LANES;
 
-/// Rows of bytes asked for ahead.
-const AHEAD: usize = 8;
+/// Rows of bytes, or records of what is known of them, asked for ahead.
+pub(super) const AHEAD: usize = 8;
 
 /// Which elements are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

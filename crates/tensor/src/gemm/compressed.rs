@@ -58,7 +58,7 @@ use super::needed::VALUES;
 use super::operands::{Operands, Source};
 use super::pack::{Pack, PackPanel};
 use super::pieces::{Consumer, PIECE_ROWS, Piece};
-use super::pixels::{PixelRows, Pixels};
+use super::pixels::{Pixels, Turned};
 use super::plan::Plan;
 use super::table;
 use crate::array::AlignedBuf;
@@ -118,7 +118,7 @@ pub(super) fn make_room(exec: Exec, a: Source<'_>, shape: [usize; 2], cut: Cut, 
 }
 
 /// Where the elements of A are.
-pub(super) trait Elements: Copy {
+pub(super) trait Listing: Copy {
     /// What is known of an element before it is multiplied.
     type Found: Copy;
 
@@ -142,7 +142,7 @@ pub(super) struct Floats {
     steps: *const u8,
 }
 
-impl Elements for Floats {
+impl Listing for Floats {
     type Found = ();
 
     #[inline(always)]
@@ -162,7 +162,7 @@ impl Elements for Floats {
 #[derive(Clone, Copy)]
 pub(super) struct Pairs(*const u16);
 
-impl Elements for Pairs {
+impl Listing for Pairs {
     type Found = usize;
 
     #[inline(always)]
@@ -180,23 +180,31 @@ impl Elements for Pairs {
     }
 }
 
-/// Some rows of C times a block of a panel.
-pub(super) struct Rows<'a, E> {
+/// Rows of A whose elements are listed.
+#[derive(Clone, Copy)]
+pub(super) struct Lists<'a, E> {
     /// Where each row's elements begin, and the end of the last.
     starts: &'a [usize],
     elements: E,
-    /// The packed panel: a row of whole half vectors for each step.
-    panel: *const f32,
-    /// The accumulators of the first row; the others follow, a row of the panel each.
-    accumulators: *mut f32,
-    /// Whether chains begin here, from 0, or go on.
-    first: bool,
-    /// C and the epilogue, of which the first row is row 0; `None`: the chains go on after this block.
-    last: Option<Tile<'a>>,
 }
 
-/// A kernel for one width of panels.
-pub(super) type RowsKernel<E> = unsafe fn(&mut Rows<'_, E>);
+/// Some rows of A, [`Lists`] or [`Turned`], times a block of a panel.
+pub(super) struct Rows<'a, A> {
+    pub a: A,
+    /// The packed panel: a row of whole half vectors for each step.
+    pub panel: *const f32,
+    /// The accumulators of the first row; the others follow, a row of the panel each.
+    pub accumulators: *mut f32,
+    /// Whether chains begin here, from 0, or go on.
+    pub first: bool,
+    /// C and the epilogue, of which the first row is row 0; `None`: the chains go on after this block.
+    pub last: Option<Tile<'a>>,
+}
+
+/// A kernel for one width of panels, where A is listed.
+pub(super) type ListsKernel<E> = unsafe fn(&mut Rows<'_, Lists<'_, E>>);
+/// A kernel for one width of panels, where A is turned.
+pub(super) type TurnedKernel = unsafe fn(&mut Rows<'_, Turned>);
 
 /// Computes the rows, of `NV` vectors, with `HALF` also half a vector behind them.
 ///
@@ -206,10 +214,14 @@ pub(super) type RowsKernel<E> = unsafe fn(&mut Rows<'_, E>);
 /// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
 /// - `last` is a tile of one row as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the other.
 #[inline(always)]
-pub(super) unsafe fn rows<I: Isa, E: Elements, const NV: usize, const HALF: bool>(isa: I, t: &mut Rows<'_, E>) {
+pub(super) unsafe fn listed_rows<I: Isa, E: Listing, const NV: usize, const HALF: bool>(
+    isa: I,
+    t: &mut Rows<'_, Lists<'_, E>>,
+) {
     let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
     let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
-    let (elements, panel) = (t.elements, t.panel);
+    let Lists { starts, elements } = t.a;
+    let panel = t.panel;
     // The row of the panel that an element wants, and what is known of it. Behind the last element two more are found, and not read.
     let find = |place: usize| {
         // SAFETY: as promised.
@@ -217,8 +229,8 @@ pub(super) unsafe fn rows<I: Isa, E: Elements, const NV: usize, const HALF: bool
         (panel.wrapping_add(step * columns), found)
     };
     let mut kept = t.accumulators;
-    let mut soon = [find(t.starts[0]), find(t.starts[0] + 1)];
-    for ends in t.starts.windows(2) {
+    let mut soon = [find(starts[0]), find(starts[0] + 1)];
+    for ends in starts.windows(2) {
         // SAFETY: as promised.
         unsafe {
             let mut acc = if t.first { zero } else { load_whole::<I, NV, HALF>(isa, kept) };
@@ -328,34 +340,23 @@ pub(super) fn band(
                             Source::Floats(_) => {
                                 let (values, steps) = found.floats();
                                 let elements = Floats { values, steps };
-                                let starts = starts(within);
-                                kernels.floats[kernel](&mut Rows {
-                                    starts,
-                                    elements,
-                                    panel,
-                                    accumulators,
-                                    first,
-                                    last,
-                                });
+                                let a = Lists { starts: starts(within), elements };
+                                kernels.floats[kernel](&mut Rows { a, panel, accumulators, first, last });
                             }
                             Source::Bytes(_) => {
                                 let (starts, pairs) = match known {
                                     Some(known) if allowed => (known.starts(number, rows), known.pairs()),
                                     _ => (starts(within), found.pairs()),
                                 };
-                                let elements = Pairs(pairs);
-                                kernels.bytes[kernel](&mut Rows { starts, elements, panel, accumulators, first, last });
+                                let a = Lists { starts, elements: Pairs(pairs) };
+                                kernels.bytes[kernel](&mut Rows { a, panel, accumulators, first, last });
                             }
-                            Source::BytesTransposed(_) => kernels.pixels[kernel](&mut PixelRows {
-                                bytes: pixels.row(number, within.start),
-                                rows: rows.len(),
-                                samples: steps.len(),
-                                leaves_out: allowed,
-                                panel,
-                                accumulators,
-                                first,
-                                last,
-                            }),
+                            Source::BytesTransposed(_) => {
+                                let bytes = pixels.row(number, within.start);
+                                let (rows, samples) = (rows.len(), steps.len());
+                                let a = Turned { bytes, rows, samples, leaves_out: allowed };
+                                kernels.pixels[kernel](&mut Rows { a, panel, accumulators, first, last });
+                            }
                         }
                     }
                 };

@@ -31,7 +31,9 @@
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where dY does not allow it, all steps are done.
 
 use super::HALF_LANES;
-use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
+use super::compress::AHEAD;
+use super::compressed::Rows;
+use super::microkernel::{Row, finish, load_whole, store_whole};
 use super::needed::VALUES;
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
@@ -40,16 +42,13 @@ use crate::vec::{ByteRows, CHUNK, MARK, NonzeroBytes, Record};
 use std::ops::Range;
 
 /// Bytes from pixel to pixel, and most samples in a block: two words of bits.
-pub(super) const MOST_SAMPLES: usize = 2 * CHUNK;
+const MOST_SAMPLES: usize = 2 * CHUNK;
 
 /// Pixels whose bytes are dealt out together: as many as a byte tells apart.
 const SHEET: usize = 256;
 
 /// Rows that are read behind the last, of two at once.
 const BEHIND: usize = 3;
-
-/// Records asked for ahead.
-const AHEAD: usize = 8;
 
 /// Some columns of bytes, turned: a row of [`MOST_SAMPLES`] for each, a block of samples after the other.
 #[derive(Default)]
@@ -79,8 +78,8 @@ impl Pixels {
         let blocks = samples.div_ceil(block);
         self.make_room(pixels.len(), blocks);
         let Self { bytes, rows, first } = self;
-        *first = pixels.start % MARK;
         if let Some((found, indices)) = x.nonzero() {
+            *first = pixels.start % MARK;
             let pixels = pixels.start - *first..pixels.end.next_multiple_of(MARK);
             *rows = pixels.len();
             for (indices, to) in indices.chunks(block).zip(bytes.chunks_exact_mut(*rows * MOST_SAMPLES)) {
@@ -185,8 +184,9 @@ impl Op for Turn<'_> {
     }
 }
 
-/// Some rows of C, of a pixel each, times a block of a panel.
-pub(super) struct PixelRows<'a> {
+/// Rows of A that are a pixel each.
+#[derive(Clone, Copy)]
+pub(super) struct Turned {
     /// The first pixel's bytes; the others' follow.
     pub bytes: *const u8,
     pub rows: usize,
@@ -194,18 +194,7 @@ pub(super) struct PixelRows<'a> {
     pub samples: usize,
     /// Whether those at which all pixels are black are left out.
     pub leaves_out: bool,
-    /// The packed panel: a row of whole half vectors for each sample.
-    pub panel: *const f32,
-    /// The accumulators of the first row; the others follow, a row of the panel each.
-    pub accumulators: *mut f32,
-    /// Whether chains begin here, from 0, or go on.
-    pub first: bool,
-    /// C and the epilogue, of which the first row is row 0; `None`: the chains go on after this block.
-    pub last: Option<Tile<'a>>,
 }
-
-/// A kernel for one width of panels.
-pub(super) type PixelsKernel = unsafe fn(&mut PixelRows<'_>);
 
 /// The samples that rows need, of so many.
 ///
@@ -236,22 +225,23 @@ unsafe fn needed_by<I: Isa, const R: usize>(isa: I, bytes: *const u8, samples: u
 #[inline(always)]
 pub(super) unsafe fn pixel_rows<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
     isa: I,
-    t: &mut PixelRows<'_>,
+    t: &mut Rows<'_, Turned>,
 ) {
     const { assert!(2 * R - 1 <= BEHIND) }
     let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
     let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
-    let all = u128::MAX >> (MOST_SAMPLES - t.samples);
+    let Turned { bytes, rows, samples, leaves_out } = t.a;
+    let all = u128::MAX >> (MOST_SAMPLES - samples);
     // SAFETY: as promised.
-    let mut coming = if t.leaves_out { unsafe { needed_by::<I, R>(isa, t.bytes, t.samples) } } else { all };
-    for at in (0..t.rows).step_by(R) {
-        let here = R.min(t.rows - at);
+    let mut coming = if leaves_out { unsafe { needed_by::<I, R>(isa, bytes, samples) } } else { all };
+    for at in (0..rows).step_by(R) {
+        let here = R.min(rows - at);
         let kept = t.accumulators.wrapping_add(at * columns);
         // SAFETY: as promised.
         unsafe {
-            let bytes = t.bytes.add(at * MOST_SAMPLES);
+            let bytes = bytes.add(at * MOST_SAMPLES);
             let needed = coming;
-            coming = if t.leaves_out { needed_by::<I, R>(isa, bytes.add(R * MOST_SAMPLES), t.samples) } else { all };
+            coming = if leaves_out { needed_by::<I, R>(isa, bytes.add(R * MOST_SAMPLES), samples) } else { all };
             let mut acc = [zero; R];
             if !t.first {
                 for (r, acc) in acc.iter_mut().enumerate().take(here) {

@@ -1,9 +1,9 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
 use super::HALF_LANES;
-use super::compressed::{Elements, Floats, Pairs, Rows, RowsKernel, rows};
+use super::compressed::{Floats, Listing, Lists, ListsKernel, Pairs, Rows, TurnedKernel, listed_rows};
 use super::microkernel::{Tile, tiles};
-use super::pixels::{PixelRows, PixelsKernel, pixel_rows};
+use super::pixels::{Turned, pixel_rows};
 use crate::isa::{AnyIsa, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
@@ -34,11 +34,11 @@ pub(super) struct Row {
 /// Products of A's elements that are not 0, a row of C at a time.
 pub(super) struct ByElement {
     /// Those of 7 to 13 registers, where A is floats.
-    pub floats: &'static [RowsKernel<Floats>],
+    pub floats: &'static [ListsKernel<Floats>],
     /// The same where A is bytes.
-    pub bytes: &'static [RowsKernel<Pairs>],
+    pub bytes: &'static [ListsKernel<Pairs>],
     /// The same where A is bytes that are turned ([`super::pixels`]).
-    pub pixels: &'static [PixelsKernel],
+    pub pixels: &'static [TurnedKernel],
     /// Share of the elements up to which leaving out the others pays, times many columns.
     pub pays: f64,
     /// To list an element of A, zero or not, takes as long as a product of one with so many columns.
@@ -155,19 +155,19 @@ unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED:
 }
 
 /// # Safety
-/// As [`rows`]; and the CPU has AVX2, FMA and POPCNT.
+/// As [`listed_rows`]; and the CPU has AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt")]
-unsafe fn avx2_rows<E: Elements, const NV: usize, const HALF: bool>(t: &mut Rows<'_, E>) {
-    // SAFETY: the caller's promise is that of `rows`, and that the CPU has the instructions.
-    unsafe { rows::<Avx2, E, NV, HALF>(Avx2::assume(), t) }
+unsafe fn avx2_rows<E: Listing, const NV: usize, const HALF: bool>(t: &mut Rows<'_, Lists<'_, E>>) {
+    // SAFETY: the caller's promise is that of `listed_rows`, and that the CPU has the instructions.
+    unsafe { listed_rows::<Avx2, E, NV, HALF>(Avx2::assume(), t) }
 }
 
 /// # Safety
 /// As [`pixel_rows`]; and the CPU has AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt")]
-unsafe fn avx2_pixels<const NV: usize, const HALF: bool>(t: &mut PixelRows<'_>) {
+unsafe fn avx2_pixels<const NV: usize, const HALF: bool>(t: &mut Rows<'_, Turned>) {
     // SAFETY: the caller's promise is that of `pixel_rows`, and that the CPU has the instructions.
     unsafe { pixel_rows::<Avx2, 1, NV, HALF>(Avx2::assume(), t) }
 }
@@ -226,19 +226,19 @@ unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool, const LISTE
 }
 
 /// # Safety
-/// As [`rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
+/// As [`listed_rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn avx512_rows<E: Elements, const NV: usize>(t: &mut Rows<'_, E>) {
-    // SAFETY: the caller's promise is that of `rows`, and that the CPU has the instructions.
-    unsafe { rows::<Avx512, E, NV, false>(Avx512::assume(), t) }
+unsafe fn avx512_rows<E: Listing, const NV: usize>(t: &mut Rows<'_, Lists<'_, E>>) {
+    // SAFETY: the caller's promise is that of `listed_rows`, and that the CPU has the instructions.
+    unsafe { listed_rows::<Avx512, E, NV, false>(Avx512::assume(), t) }
 }
 
 /// # Safety
 /// As [`pixel_rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn avx512_pixels<const NV: usize>(t: &mut PixelRows<'_>) {
+unsafe fn avx512_pixels<const NV: usize>(t: &mut Rows<'_, Turned>) {
     // SAFETY: the caller's promise is that of `pixel_rows`, and that the CPU has the instructions.
     unsafe { pixel_rows::<Avx512, 2, NV, false>(Avx512::assume(), t) }
 }
