@@ -1,4 +1,5 @@
-//! One product, computed by this project or by a rival: the operands, the engines, and the check that comes before any timing.
+//! One product, computed by this project or by a rival: the operands, the engines, and the check that comes before any
+//! timing.
 
 use crate::random;
 use tensor::{Exec, Gemm, Tensor, View};

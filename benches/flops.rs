@@ -52,8 +52,8 @@ impl CurrentLimit {
     }
 }
 
-/// Wall time whose throughput, counted in operations, reads as `208.1 GFLOP/s (86 % of peak)`, and counted in bytes as `95.2 GB/s (87 % of
-/// a copy in L2)`.
+/// Wall time whose throughput, counted in operations, reads as `208.1 GFLOP/s (86 % of peak)`, and counted in bytes as
+/// `95.2 GB/s (87 % of a copy in L2)`.
 #[derive(Debug)]
 pub struct Flops(Format);
 

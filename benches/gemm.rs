@@ -1,9 +1,10 @@
-//! The matrix product: the shapes of training, squares from 16 to 2048, odd ones; with `matrixmultiply` beside it, and with
-//! `--features peers` also `faer` and `gemm` (that feature gives `matrixmultiply` threads: set `MATMUL_NUM_THREADS=1`).
+//! The matrix product: the shapes of training, squares from 16 to 2048, odd ones; with `matrixmultiply` beside it, and
+//! with `--features peers` also `faer` and `gemm` (that feature gives `matrixmultiply` threads: set
+//! `MATMUL_NUM_THREADS=1`).
 //!
-//! Names are m×k×n; ᵀ marks a transposed operand. Each ISA is timed on one thread, the best one also on all cores (pin the bench to one
-//! core, `taskset -c 0`, for one thread alone). `after 1 ms` is a call that comes after the program has slept, as calls in a
-//! program do; there the threads of a pool are asleep too.
+//! Names are m×k×n; ᵀ marks a transposed operand. Each ISA is timed on one thread, the best one also on all cores (pin
+//! the bench to one core, `taskset -c 0`, for one thread alone). `after 1 ms` is a call that comes after the program
+//! has slept, as calls in a program do; there the threads of a pool are asleep too.
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use groundup_benches::{CurrentLimit, Engine, Flops, Peaks, Product, best, criterion, enter_pool, execs};

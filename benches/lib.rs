@@ -26,8 +26,8 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// Makes this thread one of a pool of `threads`, as a program's threads are around a whole run: a product that comes from outside of a pool
-/// pays for getting in.
+/// Makes this thread one of a pool of `threads`, as a program's threads are around a whole run: a product that comes
+/// from outside of a pool pays for getting in.
 ///
 /// # Panics
 /// If there is a pool already.

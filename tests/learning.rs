@@ -1,7 +1,7 @@
 //! The synthetic digits are about as hard as MNIST, and the rules rank on them as the chapter has it.
 //!
-//! These runs are long enough to need a fast kernel. On the portable ISA, where a fused multiply-add may be a call of the C
-//! library, they would take minutes and are skipped; `same_bits.rs` shows that the result would be the same.
+//! These runs are long enough to need a fast kernel. On the portable ISA, where a fused multiply-add may be a call of
+//! the C library, they would take minutes and are skipped; `same_bits.rs` shows that the result would be the same.
 
 use mnist_io::Mnist;
 use mnist_io::synthetic::Synthetic;

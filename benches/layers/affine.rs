@@ -1,4 +1,5 @@
-//! The affine layer, forward and backward, alone and with its ReLU, at the chapter's sizes. Throughput is in operations.
+//! The affine layer, forward and backward, alone and with its ReLU, at the chapter's sizes. Throughput is in
+//! operations.
 
 use super::Limits;
 use criterion::{BenchmarkId, Criterion, Throughput};

@@ -1,5 +1,6 @@
-//! Every kernel of a training step, beside the limit that it runs into: the affine layer's in operations, as a share of the multiply-add peak; the
-//! others' in bytes that must move, as a share of a copy in the level of the memory that their data fit in.
+//! Every kernel of a training step, beside the limit that it runs into: the affine layer's in operations, as a share of
+//! the multiply-add peak; the others' in bytes that must move, as a share of a copy in the level of the memory that
+//! their data fit in.
 //!
 //! One kind alone: `cargo bench --bench layers -- affine`, `batch_norm`, `elementwise` or `optimizers`.
 

@@ -1,5 +1,5 @@
-//! One update of every optimizer: a hidden layer's weights (L1/L2) and ten million parameters (memory). Throughput is in
-//! bytes moved: weights, gradient and state, once each way.
+//! One update of every optimizer: a hidden layer's weights (L1/L2) and ten million parameters (memory). Throughput is
+//! in bytes moved: weights, gradient and state, once each way.
 
 use super::Limits;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};

@@ -179,7 +179,8 @@ pub struct Train {
     /// Take up the run of a checkpoint; all options as they were, but the length may be another. A log is gone on with.
     #[arg(long, value_name = "FILE.safetensors")]
     pub resume: Option<PathBuf>,
-    /// Also say where the time of a step goes, by layer and kernel, from some steps of a run with the same settings after it.
+    /// Also say where the time of a step goes, by layer and kernel, from some steps of a run with the same settings
+    /// after it.
     #[arg(long)]
     pub profile: bool,
     /// Print nothing but errors (and the JSON, if asked for).
@@ -235,8 +236,8 @@ pub struct Search {
     /// Keep each trial in a file as it ends, an Optuna journal; processes and machines can share it.
     #[arg(long, value_name = "FILE")]
     pub study: Option<PathBuf>,
-    /// Go on with the study: trials that are in it are not done again. The same options as then, but there may be more rounds, or
-    /// more trials if there is one round, and --shard and --jobs are free.
+    /// Go on with the study: trials that are in it are not done again. The same options as then, but there may be more
+    /// rounds, or more trials if there is one round, and --shard and --jobs are free.
     #[arg(long, requires = "study")]
     pub resume: bool,
     /// Print the trials as one JSON object.
@@ -255,7 +256,8 @@ pub struct Ladder {
     /// Also draw the bars.
     #[arg(long, value_name = "FILE.svg")]
     pub out: Option<PathBuf>,
-    /// Also draw the time of square products from 10⁴ to 10⁸ multiply-adds, with what packing, a call and a second thread cost.
+    /// Also draw the time of square products from 10⁴ to 10⁸ multiply-adds, with what packing, a call and a second
+    /// thread cost.
     #[arg(long, value_name = "FILE.svg")]
     pub sizes: Option<PathBuf>,
 }
@@ -277,8 +279,8 @@ pub struct Roofline {
     /// Where the plot goes.
     #[arg(long, value_name = "FILE.svg", default_value = "roofline.svg")]
     pub out: PathBuf,
-    /// The training step; more than one if given again, all without any. A: 784-100×4-10, batch 128, SGD. B: the same, Adam. C: 784-100×5-10, batch norm,
-    /// batch 100, SGD. D: 784-1024×3-10, batch 512, Adam.
+    /// The training step; more than one if given again, all without any. A: 784-100×4-10, batch 128, SGD. B: the same,
+    /// Adam. C: 784-100×5-10, batch norm, batch 100, SGD. D: 784-1024×3-10, batch 512, Adam.
     #[arg(long = "workload", value_name = "A|B|C|D", value_parser = workload)]
     pub workloads: Vec<Workload>,
     /// Threads a kernel may use; the roofs are then those of all of them.

@@ -14,8 +14,8 @@ pub struct Digits {
     pub origin: String,
 }
 
-/// Finds the digits: `choice` (a folder, or "synthetic"), or without it the folder in `MNIST_DIR`, then `data/mnist`, and
-/// where neither is, synthetic digits.
+/// Finds the digits: `choice` (a folder, or "synthetic"), or without it the folder in `MNIST_DIR`, then `data/mnist`,
+/// and where neither is, synthetic digits.
 ///
 /// # Errors
 /// If a folder that was named does not have the files, or one is damaged.

@@ -1,6 +1,7 @@
 //! groundup: chapter 6 of *Deep Learning from Scratch*, from the ground up.
 //!
-//! Without a subcommand it runs the whole chapter, as `chapter` does without options, and leaves a report. `groundup help` lists the rest.
+//! Without a subcommand it runs the whole chapter, as `chapter` does without options, and leaves a report. `groundup
+//! help` lists the rest.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,8 @@
-//! Where the time of a training step goes, by layer and kernel, and how near each kernel comes to what this machine can do.
+//! Where the time of a training step goes, by layer and kernel, and how near each kernel comes to what this machine can
+//! do.
 //!
-//! The steps that are timed are those of a trainer of its own: a run that is profiled has the weights and the time of one that is
-//! not, and no evaluation is among the steps.
+//! The steps that are timed are those of a trainer of its own: a run that is profiled has the weights and the time of
+//! one that is not, and no evaluation is among the steps.
 
 use mnist_io::Dataset;
 use serde_json::{Value, json};
@@ -72,8 +73,9 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Profiles the first steps of a run over `data`, after some to warm up. Where there are several threads, it is to be called
-    /// in their pool; kernels are timed one after the other, also those that a step without a profile does beside others.
+    /// Profiles the first steps of a run over `data`, after some to warm up. Where there are several threads, it is to
+    /// be called in their pool; kernels are timed one after the other, also those that a step without a profile does
+    /// beside others.
     ///
     /// # Errors
     /// If the settings cannot be.
@@ -155,7 +157,8 @@ impl Profile {
     }
 }
 
-/// Makes at most so many steps, and no more once the time is over, but at least one. Returns how many, and how long they took.
+/// Makes at most so many steps, and no more once the time is over, but at least one. Returns how many, and how long
+/// they took.
 fn steps(trainer: &mut Trainer, (most, time): (u64, Duration)) -> Result<(u64, Duration), Error> {
     let (begin, mut done) = (Instant::now(), 0);
     while done == 0 || (done < most && begin.elapsed() < time) {

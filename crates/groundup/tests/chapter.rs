@@ -1,5 +1,5 @@
-//! `groundup chapter` on a small folder: the files it writes, and what the two quick experiments have to show. The others need
-//! MNIST and minutes: `reference.rs`.
+//! `groundup chapter` on a small folder: the files it writes, and what the two quick experiments have to show. The
+//! others need MNIST and minutes: `reference.rs`.
 
 mod support {
     pub mod data;

@@ -1,5 +1,6 @@
-//! The chapter on real MNIST against the marks of `tests/reference/chapter6.json` (five runs of the book's NumPy code), and the
-//! chapter's claims as statements. All tests here look at one run of the chapter, five seeds of each experiment.
+//! The chapter on real MNIST against the marks of `tests/reference/chapter6.json` (five runs of the book's NumPy code),
+//! and the chapter's claims as statements. All tests here look at one run of the chapter, five seeds of each
+//! experiment.
 //!
 //! ```text
 //! MNIST_DIR=… cargo test --release -p groundup --test reference -- --ignored --nocapture
@@ -145,9 +146,9 @@ fn every_mean_over_five_seeds_lies_within_three_standard_deviations_of_the_books
                 let ours = chapter.runs(experiment, key, name);
                 let theirs: Vec<f64> = runs.iter().map(|run| run[quantity].as_f64().unwrap()).collect();
                 let spare = if name.contains("loss") || name.contains("last") { 0.1 * mean(&theirs) } else { 0.01 };
-                // One row's five seeds happen to lie far closer together than the experiment's seeds do: a third of 240 seeds
-                // (tests/reference/batch_norm_spread.py) end below 0.95 there, none of these five. For that row the mark
-                // is the mean over the 240, and the margin what a mean of five may be away from it.
+                // One row's five seeds happen to lie far closer together than the experiment's seeds do: a third of 240
+                // seeds (tests/reference/batch_norm_spread.py) end below 0.95 there, none of these five. For that row
+                // the mark is the mean over the 240, and the margin what a mean of five may be away from it.
                 let lucky = (experiment.as_str(), variant.as_str(), quantity.as_str()) == LUCKY_ROW;
                 let theirs = if lucky { spread.clone() } else { theirs };
                 let deviation = if lucky { std(&theirs) / 5.0_f64.sqrt() } else { std(&theirs) };

@@ -1,4 +1,5 @@
-//! The activation functions' common layer: a map of X to Y, and a backward that needs only Y and dY. The functions are one a file.
+//! The activation functions' common layer: a map of X to Y, and a backward that needs only Y and dY. The functions are
+//! one a file.
 
 use crate::layer::{Layer, Pass, expect_shape};
 use std::marker::PhantomData;

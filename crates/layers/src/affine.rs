@@ -7,13 +7,16 @@
 //!            dX = dY·Wᵀ            (B×O)·(O×I)
 //! ```
 //!
-//! Plain: three triple loops (`testkit::affine`). Here each product is one call of the GEMM, and a transpose is a swap of
-//! strides: nobody copies X or W to transpose it.
+//! Plain: three triple loops (`testkit::affine`). Here each product is one call of the GEMM, and a transpose is a swap
+//! of strides: nobody copies X or W to transpose it.
 //!
-//! 1. *Forward*: the bias and the ReLU are the GEMM's epilogue. They are applied while the result is in registers, and Y is written once.
-//! 2. *The derivative of the ReLU before this layer* is the epilogue of dX, if the network asks for it ([`Layer::gate_dx`]): dX is 0 where X ≤ 0. The
-//!    layer below then gets its dY masked, and has no pass over B×O of its own to make.
-//! 3. *dW is not stored* in a training step: the update takes it from the GEMM 48 rows at a time ([`tensor::gemm::consume`]), while it is in L1.
+//! 1. *Forward*: the bias and the ReLU are the GEMM's epilogue. They are applied while the result is in registers, and
+//!    Y is written once.
+//! 2. *The derivative of the ReLU before this layer* is the epilogue of dX, if the network asks for it
+//!    ([`Layer::gate_dx`]): dX is 0 where X ≤ 0. The layer below then gets its dY masked, and has no pass over B×O of
+//!    its own to make.
+//! 3. *dW is not stored* in a training step: the update takes it from the GEMM 48 rows at a time
+//!    ([`tensor::gemm::consume`]), while it is in L1.
 //!
 //! X, Y and dY are never edited.
 
@@ -215,7 +218,8 @@ impl Layer for Affine {
         let weight = self.weight.as_mut_slice();
         let mut work = Work::gemm([weight.len() / dy.cols().max(1), dy.rows(), dy.cols()]);
         let slots = [&m, &v].into_iter().filter(|slot| !slot.is_empty()).count();
-        // The state and the weights are read and written. The product's own bytes have the weights once, for the gradient.
+        // The state and the weights are read and written. The product's own bytes have the weights once, for the
+        // gradient.
         let moved = (2 * slots + 1) * weight.len();
         if gemm::consume_pays(weight.len(), 1 + slots) {
             work.bytes += (moved * size_of::<f32>()) as u64;

@@ -8,8 +8,8 @@
 //!            dx = γ·s·(dy − dβ/B − x̂·dγ/B)
 //! ```
 //!
-//! *Where dx comes from.* Walk the graph backwards. y = γ·x̂ + β gives dx̂ = γ·dy. x̂ᵢ depends on xᵢ directly, through μ
-//! (∂μ/∂xᵢ = 1/B) and through s (∂s/∂xᵢ = −s³·(xᵢ − μ)/B), so
+//! *Where dx comes from.* Walk the graph backwards. y = γ·x̂ + β gives dx̂ = γ·dy. x̂ᵢ depends on xᵢ directly, through
+//! μ (∂μ/∂xᵢ = 1/B) and through s (∂s/∂xᵢ = −s³·(xᵢ − μ)/B), so
 //!
 //! ```text
 //! dxᵢ = s·dx̂ᵢ − (s/B)·Σ dx̂ − (s³·(xᵢ − μ)/B)·Σ dx̂·(x − μ)  =  γ·s·(dyᵢ − Σdy/B − x̂ᵢ·Σ(dy·x̂)/B)
@@ -17,24 +17,27 @@
 //!
 //! and the two sums are dβ and dγ, which are needed anyway. The node-by-node version is `testkit::batch_norm`.
 //!
-//! 1. *Along the rows, a block of them at a time* (`tensor/src/vec/columns.rs`): each row is a stream, and the
-//!    numbers a column are in registers for a vector of all the block's rows. It is two passes over X forward, in
-//!    blocks of 8 and of 4 rows, and two over X and dY backward, in blocks of 4 and of 2. The second passes are folded ([`each`]): rows of
-//!    100 floats are taken four at a time, as whole vectors.
-//! 2. *x̂ is not stored.* Backward computes it again from X and μ: a subtraction instead of a B×D buffer that would be written and read.
-//! 3. *What is the same down a column is taken out of the loop.* With t = x − μ, forward is y = (γ·s)·t + β; backward's sums are Σ dy and Σ dy·t
-//!    (dγ = s·Σ dy·t), and dx = γ·s·((dy − dβ/B) − (s·dγ/B)·t): four operations an element instead of five. The differences stay
-//!    differences: multiplied out, x·b + c loses its digits when μ ≫ σ, and the dx of a batch of one is no longer 0.
-//! 4. *Mean and variance in one pass.* Each block of eight rows has its own mean and its own Σ (x − mean)², from registers; two blocks are merged by
-//!    Chan, Golub and LeVeque's formula: with δ the difference of the means, the squares add up to S₁ + S₂ + δ²·n₁n₂/(n₁ + n₂). Σx² − B·μ²
-//!    would be one pass too, and loses all digits when μ ≫ σ; this does not. (Two passes, the second with the mean known, read X once more.)
-//! 5. *The ReLU behind it is free* ([`BatchNorm::with_relu`]): a maximum as y is stored. Its derivative is the next layer's to apply as it makes
-//!    dY; where that does not, it is made again from the sign of γ·s·t + β.
+//! 1. *Along the rows, a block of them at a time* (`tensor/src/vec/columns.rs`): each row is a stream, and the numbers
+//!    a column are in registers for a vector of all the block's rows. It is two passes over X forward, in blocks of 8
+//!    and of 4 rows, and two over X and dY backward, in blocks of 4 and of 2. The second passes are folded ([`each`]):
+//!    rows of 100 floats are taken four at a time, as whole vectors.
+//! 2. *x̂ is not stored.* Backward computes it again from X and μ: a subtraction instead of a B×D buffer that would be
+//!    written and read.
+//! 3. *What is the same down a column is taken out of the loop.* With t = x − μ, forward is y = (γ·s)·t + β; backward's
+//!    sums are Σ dy and Σ dy·t (dγ = s·Σ dy·t), and dx = γ·s·((dy − dβ/B) − (s·dγ/B)·t): four operations an element
+//!    instead of five. The differences stay differences: multiplied out, x·b + c loses its digits when μ ≫ σ, and the
+//!    dx of a batch of one is no longer 0.
+//! 4. *Mean and variance in one pass.* Each block of eight rows has its own mean and its own Σ (x − mean)², from
+//!    registers; two blocks are merged by Chan, Golub and LeVeque's formula: with δ the difference of the means, the
+//!    squares add up to S₁ + S₂ + δ²·n₁n₂/(n₁ + n₂). Σx² − B·μ² would be one pass too, and loses all digits when μ ≫ σ;
+//!    this does not. (Two passes, the second with the mean known, read X once more.)
+//! 5. *The ReLU behind it is free* ([`BatchNorm::with_relu`]): a maximum as y is stored. Its derivative is the next
+//!    layer's to apply as it makes dY; where that does not, it is made again from the sign of γ·s·t + β.
 //!
 //! What was measured before and after the loops were written so: `docs/step.md`.
 //!
-//! **Forms.** Book: ε 1e-6 (its code says `10e-7`), running variance biased, and both running values start at 0. Torch: ε
-//! 1e-5, running variance unbiased (·B/(B − 1)), starting at 1. Both keep 0.9 of the running values a batch.
+//! **Forms.** Book: ε 1e-6 (its code says `10e-7`), running variance biased, and both running values start at 0. Torch:
+//! ε 1e-5, running variance unbiased (·B/(B − 1)), starting at 1. Both keep 0.9 of the running values a batch.
 
 use crate::layer::{Layer, Parameter, Pass, Role, Statistic, expect_shape};
 use std::ops::Range;
@@ -68,8 +71,8 @@ const KEPT: f32 = 0.9;
 /// The share of the batch in the new running values.
 const FRESH: f32 = 0.1;
 
-/// Normalises each of D columns over the batch, then scales and shifts it; with a ReLU behind that, if asked for. Cost: two passes over X
-/// forward, two over X and dY backward.
+/// Normalises each of D columns over the batch, then scales and shifts it; with a ReLU behind that, if asked for. Cost:
+/// two passes over X forward, two over X and dY backward.
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
     form: BatchNormForm,
@@ -84,7 +87,8 @@ pub struct BatchNorm {
     var: Tensor<f32, 1>,
     inv_std: Tensor<f32, 1>,
     scale: Tensor<f32, 1>,
-    /// Σdy/B and s·dγ/B, while a backward pass is made; of the running variance, γ/√(σ² + ε), while an inference pass is.
+    /// Σdy/B and s·dγ/B, while a backward pass is made; of the running variance, γ/√(σ² + ε), while an inference pass
+    /// is.
     mean_dy: Tensor<f32, 1>,
     slope: Tensor<f32, 1>,
     relu: bool,
@@ -221,7 +225,8 @@ fn inverse_root<I: Isa>(isa: I, var: I::F, form: BatchNormForm) -> I::F {
     isa.div(isa.splat(1.0), isa.sqrt(isa.add(var, isa.splat(form.epsilon()))))
 }
 
-/// From γ: of μ, Σ (x − μ)², and the running mean and variance: μ, σ², 1/√(σ² + ε), γ/√(σ² + ε), and the next running mean and variance.
+/// From γ: of μ, Σ (x − μ)², and the running mean and variance: μ, σ², 1/√(σ² + ε), γ/√(σ² + ε), and the next running
+/// mean and variance.
 struct Statistics {
     form: BatchNormForm,
 }
@@ -301,7 +306,8 @@ impl<const RELU: bool> BlockKernel<1, 1, 3, 0> for Normalise<RELU> {
     }
 }
 
-/// Statistics and Y of a training batch. A number a column: μ, σ², 1/√(σ² + ε), γ/√(σ² + ε), and the running mean and variance.
+/// Statistics and Y of a training batch. A number a column: μ, σ², 1/√(σ² + ε), γ/√(σ² + ε), and the running mean and
+/// variance.
 struct Training<'a, const RELU: bool> {
     form: BatchNormForm,
     gamma: &'a [f32],

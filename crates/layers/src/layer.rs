@@ -136,8 +136,8 @@ pub trait Layer: Send {
         y: ViewMut<'_, f32, 2>,
     ) -> Result<(), ShapeError>;
 
-    /// Fills the gradients of the parameters and, unless it is `None` (nobody needs it of the first layer), dX. Nothing is
-    /// accumulated, and X, Y and dY are left as they are.
+    /// Fills the gradients of the parameters and, unless it is `None` (nobody needs it of the first layer), dX. Nothing
+    /// is accumulated, and X, Y and dY are left as they are.
     ///
     /// # Errors
     /// If a shape is not the layer's.
@@ -150,8 +150,8 @@ pub trait Layer: Send {
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError>;
 
-    /// The first half of a training step's backward: dX, and whatever of the gradients comes with it. A layer whose gradients are work of their
-    /// own leaves them to [`Layer::update`].
+    /// The first half of a training step's backward: dX, and whatever of the gradients comes with it. A layer whose
+    /// gradients are work of their own leaves them to [`Layer::update`].
     ///
     /// # Errors
     /// If a shape is not the layer's.
@@ -169,7 +169,8 @@ pub trait Layer: Send {
         self.backward(exec, x.floats(self.kind()), y, dy, dx)
     }
 
-    /// The second half, with the same X, Y and dY: moves the parameters by `rule`, with a state each. The gradients need not be kept.
+    /// The second half, with the same X, Y and dY: moves the parameters by `rule`, with a state each. The gradients
+    /// need not be kept.
     ///
     /// # Errors
     /// If a shape is not the layer's.
@@ -215,13 +216,14 @@ pub trait Layer: Send {
         false
     }
 
-    /// Asks the layer to multiply dX with the derivative of the ReLU that X came out of: dX is 0 where X ≤ 0. Returns whether
-    /// it will.
+    /// Asks the layer to multiply dX with the derivative of the ReLU that X came out of: dX is 0 where X ≤ 0. Returns
+    /// whether it will.
     fn gate_dx(&mut self) -> bool {
         false
     }
 
-    /// Tells a layer that [ends in a ReLU](Self::ends_in_relu) that dY comes multiplied with that ReLU's derivative already.
+    /// Tells a layer that [ends in a ReLU](Self::ends_in_relu) that dY comes multiplied with that ReLU's derivative
+    /// already.
     fn expect_gated_dy(&mut self) {}
 
     /// Calls `visit` for each parameter, always in the same order.

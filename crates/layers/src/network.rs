@@ -4,9 +4,9 @@
 //! X ─▶ affine ─▶ [batch norm] ─▶ activation ─▶ [dropout] ─▶ … ─▶ affine ─▶ softmax + cross-entropy ─▶ loss
 //! ```
 //!
-//! Forward writes each layer's Y into a buffer of its own, because backward will want it; backward needs only two gradient buffers, which it
-//! uses in turn, or one a layer where a second thread computes a layer's dW while the layers below go on. All are made for the largest
-//! batch, once.
+//! Forward writes each layer's Y into a buffer of its own, because backward will want it; backward needs only two
+//! gradient buffers, which it uses in turn, or one a layer where a second thread computes a layer's dW while the layers
+//! below go on. All are made for the largest batch, once.
 
 use crate::affine::Affine;
 use crate::batch_norm::{BatchNorm, BatchNormForm};
@@ -48,7 +48,8 @@ pub struct Network {
     activations: Vec<Tensor<f32, 2>>,
     /// The gradient with respect to each layer's Y, for the largest batch; touched only where a thread helps.
     gradients: Vec<Tensor<f32, 2>>,
-    /// The same for one layer after the other: two used in turn, with room for the widest layer. They stay in a near cache.
+    /// The same for one layer after the other: two used in turn, with room for the widest layer. They stay in a near
+    /// cache.
     in_turn: [Vec<f32>; 2],
     loss: SoftmaxLoss,
     batch: usize,
@@ -134,8 +135,9 @@ impl Network {
         self.activations[layer].head(rows)
     }
 
-    /// What the first layer's product would find of a batch of images each time it comes, to be given with it ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that
-    /// come again as they are. `None` where the product does not ask for it.
+    /// What the first layer's product would find of a batch of images each time it comes, to be given with it
+    /// ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that come again as they are. `None` where the
+    /// product does not ask for it.
     ///
     /// # Panics
     /// If there is no such image.
@@ -171,8 +173,8 @@ impl Network {
         Ok(self.activations[self.layers.len() - 1].head(rows))
     }
 
-    /// One training pass: forward, loss, backward. Returns the mean loss over the batch (without any penalty); the gradients
-    /// are then in the parameters. `step` numbers the pass, for dropout.
+    /// One training pass: forward, loss, backward. Returns the mean loss over the batch (without any penalty); the
+    /// gradients are then in the parameters. `step` numbers the pass, for dropout.
     ///
     /// # Errors
     /// If the batch is larger than reserved, has another width, or the labels are not one a row.
@@ -186,9 +188,9 @@ impl Network {
         self.loss_and_layer_gradients(exec, step, x, labels, &mut |_, _| ())
     }
 
-    /// [`Network::loss_and_gradients`], which calls `see(layer, dY)` with the gradient with respect to each layer's Y, from the
-    /// last layer to the first. Where Y comes out of a ReLU it may be multiplied with the ReLU's derivative already: it is then
-    /// 0 where Y is 0.
+    /// [`Network::loss_and_gradients`], which calls `see(layer, dY)` with the gradient with respect to each layer's Y,
+    /// from the last layer to the first. Where Y comes out of a ReLU it may be multiplied with the ReLU's derivative
+    /// already: it is then 0 where Y is 0.
     ///
     /// # Errors
     /// As [`Network::loss_and_gradients`].
@@ -211,9 +213,9 @@ impl Network {
         Ok(loss)
     }
 
-    /// One training step: [`Network::loss_and_gradients`], after which the parameters are moved by `rule`, with a state for each. Faster than
-    /// one after the other: a layer moves its parameters while their gradient is in the cache, and, where there is a second thread, while
-    /// the layers below go on. The gradients are not kept.
+    /// One training step: [`Network::loss_and_gradients`], after which the parameters are moved by `rule`, with a state
+    /// for each. Faster than one after the other: a layer moves its parameters while their gradient is in the cache,
+    /// and, where there is a second thread, while the layers below go on. The gradients are not kept.
     ///
     /// # Errors
     /// As [`Network::loss_and_gradients`].
@@ -250,8 +252,9 @@ impl Network {
         Ok(loss)
     }
 
-    /// The backward pass from the last layer to the first, one layer after the other, from the gradient that [`Network::loss`] left. `step` is given
-    /// the layer, its number of parameters, its X (`None` for the first: the batch), Y, dY, and dX.
+    /// The backward pass from the last layer to the first, one layer after the other, from the gradient that
+    /// [`Network::loss`] left. `step` is given the layer, its number of parameters, its X (`None` for the first: the
+    /// batch), Y, dY, and dX.
     fn backward_in_turn(
         &mut self,
         rows: usize,
@@ -319,9 +322,10 @@ fn parameter_count(layer: &mut dyn Layer) -> usize {
     count
 }
 
-/// The backward pass of a training step through `layers`, from the last to the first: a layer's dX, and then, beside all the layers below, its
-/// dW and update. (dX needs the weights as they were, so a layer's update comes after its own dX.) `x` is the input of the first, `activations` and
-/// `gradients` are their Y and dY, `state` that of their parameters.
+/// The backward pass of a training step through `layers`, from the last to the first: a layer's dX, and then, beside
+/// all the layers below, its dW and update. (dX needs the weights as they were, so a layer's update comes after its own
+/// dX.) `x` is the input of the first, `activations` and `gradients` are their Y and dY, `state` that of their
+/// parameters.
 #[allow(clippy::too_many_arguments)]
 fn descend(
     exec: Exec,

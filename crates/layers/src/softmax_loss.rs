@@ -6,15 +6,16 @@
 //! dX = (p − onehot(t)) / B
 //! ```
 //!
-//! Plain: `testkit::softmax_loss`. The gradient is so simple because softmax and cross-entropy are differentiated as one
-//! function.
+//! Plain: `testkit::softmax_loss`. The gradient is so simple because softmax and cross-entropy are differentiated as
+//! one function.
 //!
-//! *Rows in lanes.* Ten classes fill ten of sixteen lanes, and a maximum or a sum over lanes is four dependent steps. So sixteen rows are
-//! transposed, and each lane works down its row: the maximum, the exponentials and the sum are whole vectors, in class order, and so is
-//! the logarithm of sixteen sums. Row by row a batch of 128 took 6.5 µs, so it takes 2.
+//! *Rows in lanes.* Ten classes fill ten of sixteen lanes, and a maximum or a sum over lanes is four dependent steps.
+//! So sixteen rows are transposed, and each lane works down its row: the maximum, the exponentials and the sum are
+//! whole vectors, in class order, and so is the logarithm of sixteen sums. Row by row a batch of 128 took 6.5 µs, so it
+//! takes 2.
 //!
-//! *p − 1 without its digits lost.* Of a row that is nearly right, p of the label is nearly 1. Its gradient is −Σ of the other exponentials over Σ of
-//! all, so the others are summed first.
+//! *p − 1 without its digits lost.* Of a row that is nearly right, p of the label is nearly 1. Its gradient is −Σ of
+//! the other exponentials over Σ of all, so the others are summed first.
 //!
 //! The book adds 1e-7 inside the logarithm instead; its loss of a certain and right answer is −1e-7 and ours 0.
 
@@ -39,7 +40,8 @@ impl SoftmaxLoss {
         Self { classes, batch, lanes: Tensor::zeros([classes.next_multiple_of(LANES), LANES]) }
     }
 
-    /// The mean loss of a batch of logits (B×C), and its gradient with respect to them. Cost: one pass and B·C exponentials.
+    /// The mean loss of a batch of logits (B×C), and its gradient with respect to them. Cost: one pass and B·C
+    /// exponentials.
     ///
     /// # Errors
     /// If a shape does not fit, or B is 0 or larger than what was reserved.
@@ -135,8 +137,8 @@ impl Op for Rows<'_> {
     }
 }
 
-/// The class of the greatest logit: the first of equals, or the first that is NaN if any is (as NumPy's `argmax` has it: a
-/// diverged net, all NaN, predicts class 0).
+/// The class of the greatest logit: the first of equals, or the first that is NaN if any is (as NumPy's `argmax` has
+/// it: a diverged net, all NaN, predicts class 0).
 pub fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (class, &x) in logits.iter().enumerate() {

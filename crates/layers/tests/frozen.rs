@@ -125,8 +125,8 @@ fn batch_norm_is_the_books_and_pytorchs_for_three_batches_and_inference() {
 
 #[test]
 fn dropout_keeps_the_values_that_the_book_and_pytorch_keep() {
-    // The file's mask cannot be put into our layer. So its kept elements are looked up in steps whose own mask keeps them
-    // as well, until each has been.
+    // The file's mask cannot be put into our layer. So its kept elements are looked up in steps whose own mask keeps
+    // them as well, until each has been.
     for (form, name) in [(DropoutForm::Book, "book_dropout"), (DropoutForm::Torch, "torch_dropout")] {
         let case = Case::load("layers", name);
         let (shape, mask) = (case.shape("x"), case.wide("mask"));

@@ -313,7 +313,8 @@ fn no_pass_edits_a_parameter_and_inference_and_backward_edit_no_statistic() {
 
 #[test]
 fn a_step_has_the_same_bits_on_every_isa_and_with_two_threads() {
-    // 300·100·70 is more than two threads' worth of multiplications; the first batch leaves a buffer too large for the second.
+    // 300·100·70 is more than two threads' worth of multiplications; the first batch leaves a buffer too large for the
+    // second.
     for batch in [300, 7] {
         let mut rng = Rng::new(6);
         for (at, (width, mut layer)) in every_layer(100, 70).into_iter().enumerate() {

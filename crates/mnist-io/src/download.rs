@@ -1,7 +1,7 @@
 //! MNIST from mirrors.
 //!
-//! Plain HTTP on purpose: what is trusted is not the connection but the SHA-256 of the published files, which is compiled
-//! in, so no TLS library (and no C compiler) is needed. A file that does not match is never put in its place.
+//! Plain HTTP on purpose: what is trusted is not the connection but the SHA-256 of the published files, which is
+//! compiled in, so no TLS library (and no C compiler) is needed. A file that does not match is never put in its place.
 
 use crate::error::{Error, Fault, io_error};
 use crate::file::{HashingWriter, sha256_of_file, write_atomically};

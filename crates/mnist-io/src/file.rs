@@ -28,8 +28,8 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
     written.map_err(io_error(path))
 }
 
-/// Whether [`write_atomically`] can write there, asked before long work whose result it is to write: the folder is made, and a temporary file in it, which is
-/// removed.
+/// Whether [`write_atomically`] can write there, asked before long work whose result it is to write: the folder is
+/// made, and a temporary file in it, which is removed.
 ///
 /// # Errors
 /// What the system says of the file.

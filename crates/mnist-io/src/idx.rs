@@ -141,7 +141,8 @@ impl Idx {
             return Self::from_reader(bytes, bytes.len() as u64);
         }
         let mut decoder = GzDecoder::new(bytes);
-        // It reads to the end, looking for bytes too many: that makes the decoder check the CRC and the length in the trailer.
+        // It reads to the end, looking for bytes too many: that makes the decoder check the CRC and the length in the
+        // trailer.
         let idx = Self::from_reader(&mut decoder, (bytes.len() as u64).saturating_mul(MAX_EXPANSION))?;
         match decoder.into_inner() {
             [] => Ok(idx),
@@ -223,8 +224,8 @@ impl Idx {
         Ok(bytes)
     }
 
-    /// Writes a file, as gzip if its name ends in `.gz`; never half (see [`write_atomically`]). The same array gives the same
-    /// bytes.
+    /// Writes a file, as gzip if its name ends in `.gz`; never half (see [`write_atomically`]). The same array gives
+    /// the same bytes.
     ///
     /// # Errors
     /// What the system says, or as [`Idx::write_to`].

@@ -200,7 +200,8 @@ fn drawing_with_replacement_is_uniform_independent_and_the_same_for_the_same_see
     assert_eq!(equal, 0, "another seed, other batches");
     // One batch of 20 out of 50 is without a repetition with probability 0.013.
     assert!((4800..5000).contains(&repeats), "{repeats} batches with repetitions");
-    // 49 degrees of freedom: below 85.4 with probability 0.999, above 23.98 with 0.999 (less would be dealing, not drawing).
+    // 49 degrees of freedom: below 85.4 with probability 0.999, above 23.98 with 0.999 (less would be dealing, not
+    // drawing).
     let single = chi_square(singles.iter().copied());
     assert!((23.98..85.4).contains(&single), "chi-square {single}");
     // 2499 degrees of freedom: mean 2499, standard deviation 70.7.

@@ -10,8 +10,8 @@ use std::collections::HashSet;
 
 /// SHA-256 over the four arrays' IDX bytes, one after the other, of `Synthetic { train: 300, test: 100, seed: 1 }`.
 ///
-/// Every published number on synthetic digits hangs on it. After a deliberate change of the generator, copy the new value
-/// from the message of the failing test, and make those numbers anew.
+/// Every published number on synthetic digits hangs on it. After a deliberate change of the generator, copy the new
+/// value from the message of the failing test, and make those numbers anew.
 const FROZEN_SHA256: &str = "55bd88066dc5ab3e3501fad2d06c3c42177a134048bb848ed9cdef3752da11d0";
 
 fn sha256(arrays: &[Idx]) -> String {

@@ -4,10 +4,11 @@ use tensor::isa::{Isa, LANES, Op};
 
 /// What keeps decaying state from becoming subnormal: state ← (decay·state + `FLOOR` + …) − `FLOOR`.
 ///
-/// The state of a weight whose gradient has become 0 (a pixel at the border, a unit that died) is multiplied by 0.9 each step, and after some 800
-/// steps it is a subnormal number, with which this kind of CPU takes a hundred cycles and more: Adam's step grew from 0.43 to 0.50 ms as the
-/// training went on. With the sum, anything below 3·10⁻³⁶ is 0, and nothing else moves by more than that: 10²⁰ times less than what
-/// moves a weight. It costs one subtraction, for the addition is part of a multiplication that was there.
+/// The state of a weight whose gradient has become 0 (a pixel at the border, a unit that died) is multiplied by 0.9
+/// each step, and after some 800 steps it is a subnormal number, with which this kind of CPU takes a hundred cycles and
+/// more: Adam's step grew from 0.43 to 0.50 ms as the training went on. With the sum, anything below 3·10⁻³⁶ is 0, and
+/// nothing else moves by more than that: 10²⁰ times less than what moves a weight. It costs one subtraction, for the
+/// addition is part of a multiplication that was there.
 pub(crate) const FLOOR: f32 = 1e-28;
 
 /// decay·state + `FLOOR`, the first step of it.

@@ -66,8 +66,9 @@ impl Optimizer {
         }
     }
 
-    /// What this step does to any parameter, and the state of all of them, in order. `decay` is λ of the L2 penalty ½λ‖W‖²: its
-    /// gradient λW is added to the gradient on the way, in the same pass. (AdamW's own decay is apart from it.)
+    /// What this step does to any parameter, and the state of all of them, in order. `decay` is λ of the L2 penalty
+    /// ½λ‖W‖²: its gradient λW is added to the gradient on the way, in the same pass. (AdamW's own decay is apart from
+    /// it.)
     ///
     /// # Panics
     /// If no step was begun.
@@ -109,8 +110,8 @@ impl Step {
         Self { decay: 0.0, ..self }
     }
 
-    /// Moves `weights` against `gradient`: elements of a parameter, with the same elements of its state (of as many slots as the
-    /// rule has; the others are empty).
+    /// Moves `weights` against `gradient`: elements of a parameter, with the same elements of its state (of as many
+    /// slots as the rule has; the others are empty).
     ///
     /// # Panics
     /// If their lengths differ.

@@ -60,8 +60,8 @@ impl Schedule {
     }
 }
 
-/// cos(π·x) for 0 ≤ x ≤ 1, to 1e-15, by the sine's Taylor series about x = ½: a library's cosine may differ by platform,
-/// and the rate is part of what makes a run reproducible.
+/// cos(π·x) for 0 ≤ x ≤ 1, to 1e-15, by the sine's Taylor series about x = ½: a library's cosine may differ by
+/// platform, and the rate is part of what makes a run reproducible.
 fn cos_half_turns(x: f64) -> f64 {
     let y = std::f64::consts::PI * (0.5 - x);
     let (mut term, mut sum) = (y, y);

@@ -6,7 +6,8 @@
 //! share        the greater of the two / the time it took
 //! ```
 //!
-//! A share above 1 is no mistake: what was touched by the kernel before may lie nearer than the level that is sure to hold it.
+//! A share above 1 is no mistake: what was touched by the kernel before may lie nearer than the level that is sure to
+//! hold it.
 
 use crate::exec::Exec;
 use crate::probe;
@@ -47,7 +48,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Measures what all of `exec`'s threads do at the same time; where they are several, it is to be called in their pool.
+    /// Measures what all of `exec`'s threads do at the same time; where they are several, it is to be called in their
+    /// pool.
     pub fn measure(exec: Exec) -> Self {
         let (one, threads) = (exec.one_thread(), exec.threads());
         let all = |measure: &(dyn Fn() -> f64 + Sync)| {

@@ -1,8 +1,9 @@
 //! What this machine can do: the fused multiply-add peak and the memory bandwidth that kernels are measured against.
 //!
-//! The peak is what a loop of nothing but independent fused multiply-adds in registers reaches: twelve chains of registers,
-//! enough to hide the latency and few enough to stay in registers on every ISA. The bandwidth is that of a copy, counting bytes read
-//! plus bytes written. Both are the best of several tries, since noise only ever slows a loop down.
+//! The peak is what a loop of nothing but independent fused multiply-adds in registers reaches: twelve chains of
+//! registers, enough to hide the latency and few enough to stay in registers on every ISA. The bandwidth is that of a
+//! copy, counting bytes read plus bytes written. Both are the best of several tries, since noise only ever slows a loop
+//! down.
 
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
@@ -41,7 +42,8 @@ impl Op for Fma {
     }
 }
 
-/// Floating-point operations a second of one thread (a fused multiply-add counts as two). Takes about 0.3 s: on a shared machine the quiet moments are rare.
+/// Floating-point operations a second of one thread (a fused multiply-add counts as two). Takes about 0.3 s: on a
+/// shared machine the quiet moments are rare.
 pub fn fma_peak(exec: Exec) -> f64 {
     let flops = |rounds: usize| (2 * CHAINS * LANES * rounds) as f64;
     let mut rounds = 1_000;
@@ -93,8 +95,8 @@ fn best_of<R>(tries: usize, mut call: impl FnMut() -> R) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// Sizes in bytes of the caches of this machine's first core, as the system reports them: L1 data, L2, L3. Empty where it
-/// does not say.
+/// Sizes in bytes of the caches of this machine's first core, as the system reports them: L1 data, L2, L3. Empty where
+/// it does not say.
 pub fn cache_sizes() -> Vec<(String, usize)> {
     let folder = std::path::Path::new("/sys/devices/system/cpu/cpu0/cache");
     let read = |index: usize, name: &str| std::fs::read_to_string(folder.join(format!("index{index}/{name}"))).ok();

@@ -1,7 +1,9 @@
-//! Where the time of a program goes, kernel by kernel: who asks for it gets a table, who does not pays a look at a flag for each kernel.
+//! Where the time of a program goes, kernel by kernel: who asks for it gets a table, who does not pays a look at a flag
+//! for each kernel.
 //!
-//! A kernel is wrapped where it is called, with the work it does; what is going on around it (which layer, which direction) is a
-//! [`section`]. Everything is of the thread that called [`start`]: what a kernel hands to other threads is inside its own time.
+//! A kernel is wrapped where it is called, with the work it does; what is going on around it (which layer, which
+//! direction) is a [`section`]. Everything is of the thread that called [`start`]: what a kernel hands to other threads
+//! is inside its own time.
 //!
 //! ```
 //! use tensor::profile::{self, Work};

@@ -1,4 +1,5 @@
-//! A mini-batch of bytes against the floats it stands for, gathered, multiplied and handed over: on every ISA, in a pool and in a session.
+//! A mini-batch of bytes against the floats it stands for, gathered, multiplied and handed over: on every ISA, in a
+//! pool and in a session.
 
 #[path = "support/sessions.rs"]
 mod sessions;
@@ -51,7 +52,8 @@ struct Batch {
 impl Batch {
     fn new(rng: &mut Rng, [rows, width]: [usize; 2]) -> Self {
         let all = rows + 3;
-        // One batch in three has hardly a zero, one is as black as MNIST, with columns that are black in all rows, and one is nearly all black.
+        // One batch in three has hardly a zero, one is as black as MNIST, with columns that are black in all rows, and
+        // one is nearly all black.
         let black = [0.0, 0.7, 0.99][rng.usize_in(0..3)];
         let columns: Vec<bool> = (0..width).map(|_| black > 0.0 && rng.unit() < 0.3).collect();
         let byte = |at: usize| {
@@ -87,8 +89,8 @@ impl Batch {
     }
 }
 
-/// How a B lies in memory: with adjacent columns, with adjacent rows (and is packed), or with its rows pages apart (and is packed where there
-/// are many rows of A).
+/// How a B lies in memory: with adjacent columns, with adjacent rows (and is packed), or with its rows pages apart (and
+/// is packed where there are many rows of A).
 #[derive(Clone, Copy, Debug)]
 enum Layout {
     Rows,

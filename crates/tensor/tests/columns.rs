@@ -1,5 +1,5 @@
-//! Kernels that go down the columns of matrices: each element once, nothing beside them, rows in their order, and the same bits however the columns are
-//! shared out.
+//! Kernels that go down the columns of matrices: each element once, nothing beside them, rows in their order, and the
+//! same bits however the columns are shared out.
 
 #[path = "support/everywhere.rs"]
 mod everywhere;
@@ -25,7 +25,8 @@ fn rough(rng: &mut Rng, len: usize) -> Vec<f32> {
     (0..len).map(|_| rng.f32_in(-1.0, 1.0) * 2_f32.powi(rng.usize_in(0..12) as i32)).collect()
 }
 
-/// The sum of two matrices, and the first one times the numbers of its rows; to a number a column the first matrix is added, row after row.
+/// The sum of two matrices, and the first one times the numbers of its rows; to a number a column the first matrix is
+/// added, row after row.
 struct Arithmetic;
 impl BlockKernel<2, 2, 0, 1> for Arithmetic {
     #[inline(always)]

@@ -1,6 +1,6 @@
-//! No kernel of the matrix product reads or writes beyond its operands: here each ends where an unreadable page begins, or begins where
-//! one ends, so that a single float too many is a crash of this test program. (NaN around an operand shows a wrong use of what was read
-//! too far, but not a read into lanes that nobody uses.)
+//! No kernel of the matrix product reads or writes beyond its operands: here each ends where an unreadable page begins,
+//! or begins where one ends, so that a single float too many is a crash of this test program. (NaN around an operand
+//! shows a wrong use of what was read too far, but not a read into lanes that nobody uses.)
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 

@@ -1,4 +1,5 @@
-//! The gate of the matrix product against a plain loop over the product without one, and the operations behind it lane by lane.
+//! The gate of the matrix product against a plain loop over the product without one, and the operations behind it lane
+//! by lane.
 
 use tensor::gemm::Blocking;
 use tensor::isa::{AnyIsa, Isa, LANES, Op};

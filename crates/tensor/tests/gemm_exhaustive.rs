@@ -1,15 +1,15 @@
 //! The matrix product over whole ranges of sizes, layouts, threads and blocks, on every ISA.
 //!
-//! Each product is judged twice: its bits must be those of the exact f32 chain, and its values within the k·ε bound of the
-//! f64 reference. What must be expected is computed once for all ISAs, since that takes longest. The tests that run by
-//! default walk a fixed slice of the cases; the ignored ones walk all of them:
+//! Each product is judged twice: its bits must be those of the exact f32 chain, and its values within the k·ε bound of
+//! the f64 reference. What must be expected is computed once for all ISAs, since that takes longest. The tests that run
+//! by default walk a fixed slice of the cases; the ignored ones walk all of them:
 //!
 //! ```text
 //! cargo test --release -p tensor --test gemm_exhaustive -- --ignored
 //! ```
 //!
-//! A failure tells the number of its case; every case has data of its own, made from that number. What NaN and guards cannot
-//! show, a read past the end of an operand into lanes that are never stored, `fence.rs` does.
+//! A failure tells the number of its case; every case has data of its own, made from that number. What NaN and guards
+//! cannot show, a read past the end of an operand into lanes that are never stored, `fence.rs` does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -22,8 +22,8 @@ use testkit::gemm::{self as reference, Matrix};
 use testkit::poison::{POISON, Poisoned};
 use testkit::rng::Rng;
 
-/// Block sizes with which every product is packed, row by row as in large ones, and shared out among the threads, however small it
-/// is.
+/// Block sizes with which every product is packed, row by row as in large ones, and shared out among the threads,
+/// however small it is.
 fn blocking(kc: usize, nc: usize) -> Blocking {
     Blocking {
         kc,
@@ -279,12 +279,14 @@ fn walk(count: usize, step: usize, check: impl Fn(usize) + Sync) {
 /// Every size up to this is tried along each axis.
 const LONGEST: usize = 130;
 
-/// The lengths of the other two axes: one, one tile's rows, a bit more or less than some vectors, and the chapter's hundred.
+/// The lengths of the other two axes: one, one tile's rows, a bit more or less than some vectors, and the chapter's
+/// hundred.
 const TILES: [usize; 7] = [1, 6, 9, 17, 48, 65, 100];
 
 const EDGE_CASES: usize = 3 * (LONGEST + 1) * TILES.len() * TILES.len() * 3;
 
-/// Case `case` of [`EDGE_CASES`]: a size along one axis, a pair of tiles along the others, and one of training's layouts.
+/// Case `case` of [`EDGE_CASES`]: a size along one axis, a pair of tiles along the others, and one of training's
+/// layouts.
 fn check_edge(case: usize) {
     let (layout, rest) = (case % 3, case / 3);
     let (first, rest) = (TILES[rest % TILES.len()], rest / TILES.len());

@@ -616,7 +616,8 @@ impl Op for Bytes<'_> {
     fn run<I: Isa>(self, isa: I) -> Self::Output {
         let mut turned = vec![7; (LANES - 1) * self.stride + LANES];
         let from = self.rows.map(|at| self.bytes[at..at + LANES].as_ptr());
-        // SAFETY: each of the rows has just been found to be there, and the square has room for sixteen of such a stride.
+        // SAFETY: each of the rows has just been found to be there, and the square has room for sixteen of such a
+        // stride.
         unsafe { isa.transpose_bytes(from, turned.as_mut_ptr(), self.stride) }
         (isa.pick_bytes(self.eight, self.order), turned)
     }

@@ -1,5 +1,6 @@
-//! Products leave out steps of k at which all rows of a tile are zero, whether A is bytes or floats. No bit may change: not where a left-out
-//! product would not have been 0, not where a chain could have been at −0, and not at the ends of lists.
+//! Products leave out steps of k at which all rows of a tile are zero, whether A is bytes or floats. No bit may change:
+//! not where a left-out product would not have been 0, not where a chain could have been at −0, and not at the ends of
+//! lists.
 
 use tensor::gemm::{Blocking, block_of_nonzero, consume, consume_bytes, multiply_bytes};
 use tensor::isa::AnyIsa;
@@ -105,7 +106,8 @@ fn handed_over(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>) -> Vec<f32
     c
 }
 
-/// A product of floats against the one of which no step is left out, bit for bit, on every ISA, in every way it is computed.
+/// A product of floats against the one of which no step is left out, bit for bit, on every ISA, in every way it is
+/// computed.
 fn check_floats(name: &str, a: View<'_, f32, 2>, b: &[f32], n: usize) {
     let b = View::new(&b[..a.cols() * n], [a.cols(), n]).expect("fits");
     let want = every_step(a, b);
@@ -186,7 +188,8 @@ fn steps_of_bytes_in_several_blocks_are_one_chain_and_a_block_that_forbids_it_le
 
 #[test]
 fn a_chain_that_underflowed_to_minus_zero_becomes_plus_zero_at_the_next_zero() {
-    // Step 0 is 1/255 times the least negative float: less than half of the least float, which rounds to −0. Step 1 is 0·1 = +0.
+    // Step 0 is 1/255 times the least negative float: less than half of the least float, which rounds to −0. Step 1 is
+    // 0·1 = +0.
     let x = Images::new([40, 40], |_, j| u8::from(j == 0));
     for n in [1, 16, 20, 100] {
         let least = -f32::from_bits(1);

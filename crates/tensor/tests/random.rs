@@ -1,7 +1,8 @@
-//! The random lanes: the plain definition, the moments, no visible pattern between neighbours, the same bits everywhere.
+//! The random lanes: the plain definition, the moments, no visible pattern between neighbours, the same bits
+//! everywhere.
 //!
-//! Every bound is so many standard deviations of the statistic under the hypothesis that the numbers are random; with the
-//! seeds fixed, a test either always passes or always fails.
+//! Every bound is so many standard deviations of the statistic under the hypothesis that the numbers are random; with
+//! the seeds fixed, a test either always passes or always fails.
 
 use std::f64::consts::TAU;
 use tensor::exec::Exec;
@@ -328,8 +329,9 @@ fn normal_pairs_are_box_and_muller_of_their_uniforms_at_every_length_and_write_n
         let want = |part: fn(f64) -> f64| -> Vec<f64> {
             u1.iter().zip(&u2).map(|(&u1, &u2)| radius(u1) * part(TAU * f64::from(u2))).collect()
         };
-        // The logarithm is off by 1 ULP (2⁻²³ relatively, half of it after the root); the root and the product are rounded:
-        // 3·2⁻²⁴ of r, and 1.2e-7 of r from cosine and sine. A cosine of f64 is not 0 at a quarter turn: 1e-15.
+        // The logarithm is off by 1 ULP (2⁻²³ relatively, half of it after the root); the root and the product are
+        // rounded: 3·2⁻²⁴ of r, and 1.2e-7 of r from cosine and sine. A cosine of f64 is not 0 at a quarter turn:
+        // 1e-15.
         let bounds: Vec<f64> = u1.iter().map(|&u1| 3.05e-7 * radius(u1) + 1e-15).collect();
         for isa in AnyIsa::available() {
             let [mut z0, mut z1] = [&u1, &u2].map(|u| Poisoned::vector(len, 17).with_values(u));

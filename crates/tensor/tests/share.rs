@@ -1,4 +1,5 @@
-//! What is shared out among threads: pieces of slices, each element once, and column sums, whose bits do not depend on it.
+//! What is shared out among threads: pieces of slices, each element once, and column sums, whose bits do not depend on
+//! it.
 
 #[path = "support/everywhere.rs"]
 mod everywhere;

@@ -1,4 +1,5 @@
-//! The square root without the divider against f64: over samples of every exponent (always) or all floats it is for (ignored).
+//! The square root without the divider against f64: over samples of every exponent (always) or all floats it is for
+//! (ignored).
 
 use tensor::exec::Exec;
 use tensor::isa::AnyIsa;

@@ -1,4 +1,5 @@
-//! Sessions: what is computed in one has the bits it has outside, and whatever happens in it, the thread and the pool are as before when it ends.
+//! Sessions: what is computed in one has the bits it has outside, and whatever happens in it, the thread and the pool
+//! are as before when it ends.
 
 #[path = "support/sessions.rs"]
 mod sessions;
@@ -78,7 +79,8 @@ impl Product {
     }
 }
 
-/// Products as a training step has them, of matrices of `size` rows and columns: in place, packed, and with turned columns.
+/// Products as a training step has them, of matrices of `size` rows and columns: in place, packed, and with turned
+/// columns.
 fn small_products(size: usize) -> Vec<Product> {
     let mut rng = Rng::new(1);
     let layouts = [[false, false], [false, true], [true, false]];
@@ -132,8 +134,8 @@ fn within_two_minutes(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Runs the test of that name, whose body this is, in a process of its own: because it counts all threads there are, or would leave spinning ones
-/// behind if it failed.
+/// Runs the test of that name, whose body this is, in a process of its own: because it counts all threads there are, or
+/// would leave spinning ones behind if it failed.
 fn alone(name: &str, body: impl FnOnce()) {
     const ALONE: &str = "TEAM_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {

@@ -85,8 +85,8 @@ impl BatchNorm {
     /// Normalises with the statistics of this batch, and updates the running ones.
     ///
     /// # Panics
-    /// If a length contradicts the sizes, the batch is empty, or the preset is Torch and the batch has one row only (its
-    /// unbiased variance is 0/0).
+    /// If a length contradicts the sizes, the batch is empty, or the preset is Torch and the batch has one row only
+    /// (its unbiased variance is 0/0).
     pub fn forward(&self, x: &[f64], gamma: &[f64], beta: &[f64], running: &Running) -> Forward {
         self.check_sizes(x, &[gamma, beta, &running.mean, &running.variance]);
         let batch = self.batch as f64;
@@ -110,8 +110,8 @@ impl BatchNorm {
 
     /// The gradients of a training step, `x` being its input and `dy` batch×features.
     ///
-    /// Written node by node as the computational graph is walked backwards; nothing is simplified, so that each line can be
-    /// checked against the graph.
+    /// Written node by node as the computational graph is walked backwards; nothing is simplified, so that each line
+    /// can be checked against the graph.
     ///
     /// # Panics
     /// If a length contradicts the sizes, or the batch is empty.

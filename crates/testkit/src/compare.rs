@@ -2,8 +2,8 @@
 //!
 //! A comparison that cannot fail is worse than none, so these ones judge the bound before they judge the numbers. They
 //! refuse a bound that is NaN, negative or infinite, and a bound without **power**: one so wide that zeros would pass
-//! where numbers were wanted. They never fold errors with `max`, which forgets NaN; each element is accepted by a comparison
-//! that is false for NaN, or refused.
+//! where numbers were wanted. They never fold errors with `max`, which forgets NaN; each element is accepted by a
+//! comparison that is false for NaN, or refused.
 
 use crate::ulp::ulp;
 use std::error::Error;
@@ -12,8 +12,8 @@ use std::fmt;
 /// How far an element may be from what is wanted.
 #[derive(Clone, Copy, Debug)]
 pub enum Bound<'a> {
-    /// The wanted number rounded to `f32`, and nothing else. The two zeros are equal; see [`check_bits`] where their sign
-    /// matters.
+    /// The wanted number rounded to `f32`, and nothing else. The two zeros are equal; see [`check_bits`] where their
+    /// sign matters.
     Exact,
     /// At most so many units in the last place of an `f32`, measured at the wanted number.
     Ulp(u32),
@@ -193,8 +193,9 @@ impl Error for Mismatch {}
 /// - A NaN is accepted where a NaN is wanted, and required there.
 /// - An infinity is accepted where that infinity is wanted, or a finite number that rounds to it; an infinity wanted is
 ///   required.
-/// - The bound must be finite and not negative, and have power: at least half of the finite elements of `want` that do not
-///   round to zero must be larger than their own bound, so that there zero, the double and the opposite are all refused.
+/// - The bound must be finite and not negative, and have power: at least half of the finite elements of `want` that do
+///   not round to zero must be larger than their own bound, so that there zero, the double and the opposite are all
+///   refused.
 ///
 /// # Errors
 /// The first [`Mismatch`] met, in the order length, bound, power, elements.
@@ -202,8 +203,8 @@ pub fn check_close(got: &[f32], want: &[f64], bound: Bound) -> Result<(), Mismat
     check_elements(got.len(), |i| f64::from(got[i]), want, bound)
 }
 
-/// [`check_close`] for numbers that are `f64` themselves, such as one reference against another. `Exact` still asks for the
-/// wanted number rounded to `f32`, and `Ulp` still counts units of `f32`.
+/// [`check_close`] for numbers that are `f64` themselves, such as one reference against another. `Exact` still asks for
+/// the wanted number rounded to `f32`, and `Ulp` still counts units of `f32`.
 ///
 /// # Errors
 /// As [`check_close`].

@@ -1,8 +1,8 @@
 //! Freivalds' check: is this the product of those matrices, in O(n²)?
 //!
-//! For shapes where the O(n³) [`Gemm::reference`] is too slow. With a random vector t, G·t is compared with α·A·(B·t) + β·C·t,
-//! all in f64. The components of t have random signs and magnitudes in [½, 1): a single wrong element always shows, and
-//! several can cancel only by chance, so two vectors are tried.
+//! For shapes where the O(n³) [`Gemm::reference`] is too slow. With a random vector t, G·t is compared with α·A·(B·t) +
+//! β·C·t, all in f64. The components of t have random signs and magnitudes in [½, 1): a single wrong element always
+//! shows, and several can cancel only by chance, so two vectors are tried.
 
 use crate::compare::{Bound, Mismatch, check_close_f64};
 use crate::gemm::Gemm;
@@ -11,15 +11,15 @@ use crate::rng::Rng;
 /// Random vectors tried. Errors that cancel in one of them are a coincidence, in both a coincidence squared.
 const ROUNDS: usize = 2;
 
-/// How many standard deviations a row may be off. By Hoeffding's inequality an honest row exceeds this with a probability
-/// below 2·exp(−8²/2) ≈ 3·10⁻¹⁴.
+/// How many standard deviations a row may be off. By Hoeffding's inequality an honest row exceeds this with a
+/// probability below 2·exp(−8²/2) ≈ 3·10⁻¹⁴.
 const DEVIATIONS: f64 = 8.0;
 
 /// Checks that `got` (row-major m×n) is the f32 value of `problem`.
 ///
-/// Row i may be off by 8·√(k+3)·2⁻²⁴·(|α|·‖Aᵢ‖·‖B‖ + |β|·‖Cᵢ‖) in Euclidean norms. That is the error of n sums of k terms
-/// whose rounding errors have no common sign, added up with the random signs of t. Data of one constant can have such a
-/// common sign; random data, which this check is for, have not.
+/// Row i may be off by 8·√(k+3)·2⁻²⁴·(|α|·‖Aᵢ‖·‖B‖ + |β|·‖Cᵢ‖) in Euclidean norms. That is the error of n sums of k
+/// terms whose rounding errors have no common sign, added up with the random signs of t. Data of one constant can have
+/// such a common sign; random data, which this check is for, have not.
 ///
 /// # Errors
 /// A [`Mismatch`] whose index is a row and whose numbers are that row of the two matrix-vector products.

@@ -94,12 +94,12 @@ impl Reference {
     }
 }
 
-/// How far an f32 evaluation may be from `values`, element by element: (k+3)·u / (1 − (k+3)·u) times the magnitude, with
-/// u = 2⁻²⁴, plus what underflow can add.
+/// How far an f32 evaluation may be from `values`, element by element: (k+3)·u / (1 − (k+3)·u) times the magnitude,
+/// with u = 2⁻²⁴, plus what underflow can add.
 ///
-/// No term of an element is rounded more than k + 3 times, in whatever order the sum is taken: once each for a product and
-/// for α or β, k times while adding, once for the bias (Higham, *Accuracy and Stability of Numerical Algorithms*, 3.1).
-/// An element of magnitude 0 is a sum of zeros and must be 0. With a bias, add |bias| to the magnitudes first.
+/// No term of an element is rounded more than k + 3 times, in whatever order the sum is taken: once each for a product
+/// and for α or β, k times while adding, once for the bias (Higham, *Accuracy and Stability of Numerical Algorithms*,
+/// 3.1). An element of magnitude 0 is a sum of zeros and must be 0. With a bias, add |bias| to the magnitudes first.
 ///
 /// # Panics
 /// If k is so large (2²³) that the bound means nothing.

@@ -32,8 +32,8 @@ pub fn central_difference(mut f: impl FnMut(&[f64]) -> f64, x: &[f64], h: f64) -
 }
 
 /// Checks an analytic gradient against a numeric one, element by element within `atol + rtol·|numeric|`, and that the
-/// numeric one is alive: it is finite, its largest magnitude exceeds 1e-6, and at least `min_fraction` of its elements exceed 1e-6 of
-/// that.
+/// numeric one is alive: it is finite, its largest magnitude exceeds 1e-6, and at least `min_fraction` of its elements
+/// exceed 1e-6 of that.
 ///
 /// # Errors
 /// [`Mismatch::NotFinite`] or [`Mismatch::Vanishing`] if the gradient is not alive, else as [`check_close`].

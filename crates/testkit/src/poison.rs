@@ -1,7 +1,7 @@
 //! Buffers that notice a kernel outside of its lines.
 //!
-//! A [`Poisoned`] buffer holds a matrix between two guard bands, and between its rows if they are padded, all full of one
-//! particular NaN:
+//! A [`Poisoned`] buffer holds a matrix between two guard bands, and between its rows if they are padded, all full of
+//! one particular NaN:
 //!
 //! ```text
 //! guard | row 0 ........ gap | row 1 ........ gap | row 2 ........ | guard

@@ -1,7 +1,7 @@
 //! Test data from a seed.
 //!
-//! SplitMix64 (Steele, Lea and Flood, 2014): one addition and one mixing function. It is not the generator the workspace
-//! trains with, on purpose: test data must not change when that one does.
+//! SplitMix64 (Steele, Lea and Flood, 2014): one addition and one mixing function. It is not the generator the
+//! workspace trains with, on purpose: test data must not change when that one does.
 
 use std::f64::consts::TAU;
 use std::ops::Range;

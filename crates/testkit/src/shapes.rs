@@ -44,8 +44,8 @@ impl Shape {
     }
 }
 
-/// Every product of a training step of the chapter's network: 784 inputs, hidden layers of 100, 10 classes, batch 100. The
-/// images need no gradient, so the first layer has no dX.
+/// Every product of a training step of the chapter's network: 784 inputs, hidden layers of 100, 10 classes, batch 100.
+/// The images need no gradient, so the first layer has no dX.
 pub const CHAPTER: [Shape; 8] = [
     Shape::forward("first layer, Y", 100, 784, 100),
     Shape::weight_gradient("first layer, dW", 100, 784, 100),

@@ -2,8 +2,8 @@
 
 /// The spacing of the `f32` numbers in the binade of `x`: 2^(⌊log₂|x|⌋ − 23).
 ///
-/// Subnormal numbers and zero share the smallest spacing, 2⁻¹⁴⁹; from 2¹²⁸ on, where there are no finite `f32`, it stays at
-/// the largest, 2¹⁰⁴. A NaN gives the largest as well.
+/// Subnormal numbers and zero share the smallest spacing, 2⁻¹⁴⁹; from 2¹²⁸ on, where there are no finite `f32`, it
+/// stays at the largest, 2¹⁰⁴. A NaN gives the largest as well.
 pub fn ulp(x: f64) -> f64 {
     // The biased exponent is ⌊log₂|x|⌋ + 1023 for every x that matters here: the subnormal f64 are far below 2⁻¹²⁶.
     let exponent = ((x.to_bits() >> 52) & 0x7ff) as i32 - 1023;

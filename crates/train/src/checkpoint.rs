@@ -10,8 +10,9 @@
 //! run:   step 1 ‥ 500 ─▶ file          taken up:  the batches of 500 steps drawn again ─▶ step 501 ‥
 //! ```
 //!
-//! The random streams need not be kept: batches, and Adam's corrections, are functions of the seed and the number of the step, and are made again, a million
-//! steps in a second; a dropout mask is a hash of the step. So a run that was taken up has the bits of one that never ended.
+//! The random streams need not be kept: batches, and Adam's corrections, are functions of the seed and the number of
+//! the step, and are made again, a million steps in a second; a dropout mask is a hash of the step. So a run that was
+//! taken up has the bits of one that never ended.
 
 use crate::config::{Config, Settings, difference};
 use crate::error::Error;
@@ -76,10 +77,12 @@ impl Trainer {
         Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
-    /// A run as it was when a checkpoint of it was written, over the same samples with the same settings; only the length may be another.
+    /// A run as it was when a checkpoint of it was written, over the same samples with the same settings; only the
+    /// length may be another.
     ///
     /// # Errors
-    /// If the settings cannot be; if the file cannot be read, is damaged, or is of a run with other settings or samples: the message names the first that differs.
+    /// If the settings cannot be; if the file cannot be read, is damaged, or is of a run with other settings or
+    /// samples: the message names the first that differs.
     pub fn resume(config: Config, exec: Exec, data: Dataset, path: &Path) -> Result<Self, Error> {
         let error = |what: String| Error::Checkpoint { path: path.to_owned(), what: one_line(&what) };
         let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;

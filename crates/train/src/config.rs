@@ -115,8 +115,8 @@ pub(crate) fn difference(then: &Settings, now: &Settings) -> Option<String> {
 const MOST_BYTES: u64 = 64 << 30;
 
 impl Config {
-    /// The chapter's network of `hidden` layers with ReLU and He's weights, trained by `rule` at its usual rate on batches of
-    /// 100 drawn with replacement.
+    /// The chapter's network of `hidden` layers with ReLU and He's weights, trained by `rule` at its usual rate on
+    /// batches of 100 drawn with replacement.
     pub fn book(hidden: &[usize], rule: Rule, length: Length, seed: u64) -> Self {
         Self {
             architecture: Architecture {
@@ -195,8 +195,8 @@ impl Config {
         self.steps(samples).div_ceil(self.steps_per_epoch(samples))
     }
 
-    /// Bytes that a run needs at least, if their number fits: each weight with its gradient and two states, and for each sample of a batch each layer's Y
-    /// and dY.
+    /// Bytes that a run needs at least, if their number fits: each weight with its gradient and two states, and for
+    /// each sample of a batch each layer's Y and dY.
     fn bytes(&self) -> Option<usize> {
         let Architecture { inputs, hidden, classes, .. } = &self.architecture;
         let (mut floats, mut below) = (0_usize, *inputs);

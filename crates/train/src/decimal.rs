@@ -1,7 +1,7 @@
 //! Powers of ten and their inverse, from additions, multiplications and divisions only.
 //!
-//! A C library's `pow` and `log10` differ in the last bit by platform; the hyper-parameters of a trial are computed with
-//! these instead, so that trial i is the same trial everywhere. Accuracy: a few units of 1e-16.
+//! A C library's `pow` and `log10` differ in the last bit by platform; the hyper-parameters of a trial are computed
+//! with these instead, so that trial i is the same trial everywhere. Accuracy: a few units of 1e-16.
 
 /// 10^x for −300 ≤ x ≤ 300.
 pub fn exp10(x: f64) -> f64 {

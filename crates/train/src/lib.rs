@@ -1,4 +1,5 @@
-//! Training: the step, the loop around it, what is recorded of a run, saved models, hyper-parameter search and its studies.
+//! Training: the step, the loop around it, what is recorded of a run, saved models, hyper-parameter search and its
+//! studies.
 //!
 //! | file | what it holds |
 //! |---|---|

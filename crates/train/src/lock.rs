@@ -6,13 +6,14 @@
 //! release:  if FILE.lock is still the one meant, rename it to a name of one's own, and remove that
 //! ```
 //!
-//! Nothing but files is used, so that it works between machines that share a folder over a network. The 30 s are those of the one who waits: clocks of
-//! machines differ. (Optuna's lock may be a symbolic link to the journal; what counts here is when the link was made, not when the journal was written.)
-//! A file of that name that is neither empty nor a link is no lock, and not touched.
+//! Nothing but files is used, so that it works between machines that share a folder over a network. The 30 s are those
+//! of the one who waits: clocks of machines differ. (Optuna's lock may be a symbolic link to the journal; what counts
+//! here is when the link was made, not when the journal was written.) A file of that name that is neither empty nor a
+//! link is no lock, and not touched.
 //!
-//! What remains: a program that is stopped for half a minute while it holds the lock loses it. It asks [`Lock::is_held`] just before it writes, and
-//! between that and the writing, as between a look at FILE.lock and its renaming, there are microseconds in which it may be stopped as well. Optuna's
-//! programs do not ask.
+//! What remains: a program that is stopped for half a minute while it holds the lock loses it. It asks
+//! [`Lock::is_held`] just before it writes, and between that and the writing, as between a look at FILE.lock and its
+//! renaming, there are microseconds in which it may be stopped as well. Optuna's programs do not ask.
 
 use crate::error::Error;
 use std::ffi::OsString;
@@ -172,7 +173,8 @@ mod tests {
             let waited = waited(&file);
             assert!((200..5000).contains(&waited.as_millis()), "{waited:?}");
         }
-        // Optuna's are symbolic links to the journal, by a path that may lead nowhere from there. Writing to the journal does not move them.
+        // Optuna's are symbolic links to the journal, by a path that may lead nowhere from there. Writing to the
+        // journal does not move them.
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink("folder/study.log", &lock).unwrap();

@@ -1,5 +1,5 @@
-//! A run as JSON lines: one object a line. Lines are written whole, at each epoch and when there are many, so that a reader
-//! (or a crash) never sees half of one.
+//! A run as JSON lines: one object a line. Lines are written whole, at each epoch and when there are many, so that a
+//! reader (or a crash) never sees half of one.
 //!
 //! ```text
 //! {"schema":1,"event":"run", …settings…}
@@ -36,7 +36,8 @@ fn line(own: Value, more: &Map<String, Value>) -> Value {
 }
 
 impl JsonLog {
-    /// Creates the file (an older one is replaced), and its folder if need be, and writes its first line, with the run's settings.
+    /// Creates the file (an older one is replaced), and its folder if need be, and writes its first line, with the
+    /// run's settings.
     ///
     /// # Errors
     /// What the system says of the file.
@@ -49,7 +50,8 @@ impl JsonLog {
         Ok(log)
     }
 
-    /// Goes on with the file of a run that is taken up after so many steps: later lines are left out. A file that is not there is created.
+    /// Goes on with the file of a run that is taken up after so many steps: later lines are left out. A file that is
+    /// not there is created.
     ///
     /// # Errors
     /// What the system says of the file; if a line of it is none of such a log.

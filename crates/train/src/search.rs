@@ -1,4 +1,5 @@
-//! Hyper-parameter search (chapter 6.5): random samples of log ranges, judged on validation data, and the ranges narrowed.
+//! Hyper-parameter search (chapter 6.5): random samples of log ranges, judged on validation data, and the ranges
+//! narrowed.
 //!
 //! ```text
 //! trial i:  u, v uniform in [0, 1), a function of (seed, i)
@@ -7,8 +8,8 @@
 //! round:    some trials; the next round's ranges are what the best fifth of all trials so far span
 //! ```
 //!
-//! Nothing of a trial depends on another one in its round, so a round gives the same results with any number of jobs, and a
-//! share of it can be done elsewhere ([`Shard`]), and what was done before need not be done again ([`Study`]).
+//! Nothing of a trial depends on another one in its round, so a round gives the same results with any number of jobs,
+//! and a share of it can be done elsewhere ([`Shard`]), and what was done before need not be done again ([`Study`]).
 
 use crate::config::{Config, Length};
 use crate::decimal::{exp10, log10};
@@ -159,7 +160,8 @@ pub fn validation_split(data: &Dataset, share: f64, seed: u64) -> (Dataset, Data
 }
 
 impl Search {
-    /// The chapter's: learning rate 1e-6..1e-2, weight decay 1e-8..1e-4, 100 trials of 50 epochs with six hidden layers.
+    /// The chapter's: learning rate 1e-6..1e-2, weight decay 1e-8..1e-4, 100 trials of 50 epochs with six hidden
+    /// layers.
     pub fn book(seed: u64) -> Self {
         Self {
             base: Config::book(&[100; 6], optim::Rule::SGD, Length::Epochs(50), seed),
@@ -208,13 +210,15 @@ impl Search {
         self.base.check(train)
     }
 
-    /// Runs the trials, each on one thread, on the rayon pool this is called in; on this thread if `exec` has one thread.
-    /// A trial that is in the study is not run, and one that was run is put into it. `done` is told of each that ends, here or in
-    /// another process that shares the study (from any thread, in any order), but not of those that were there before their round.
+    /// Runs the trials, each on one thread, on the rayon pool this is called in; on this thread if `exec` has one
+    /// thread. A trial that is in the study is not run, and one that was run is put into it. `done` is told of each
+    /// that ends, here or in another process that shares the study (from any thread, in any order), but not of those
+    /// that were there before their round.
     ///
     /// # Errors
-    /// If the settings cannot be, or there is nothing to validate on; if a trial of the study is not what these settings make
-    /// it, before any of its round is run; if the study cannot be written. A trial that diverges is a result: its accuracy says so.
+    /// If the settings cannot be, or there is nothing to validate on; if a trial of the study is not what these
+    /// settings make it, before any of its round is run; if the study cannot be written. A trial that diverges is a
+    /// result: its accuracy says so.
     pub fn run(
         &self,
         exec: Exec,

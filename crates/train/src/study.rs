@@ -1,4 +1,5 @@
-//! The trials of a search in a file: an Optuna journal, which processes and machines can share, and Optuna's programs can open.
+//! The trials of a search in a file: an Optuna journal, which processes and machines can share, and Optuna's programs
+//! can open.
 //!
 //! ```text
 //! {"op_code":0,"worker_id":"groundup-71-9c…","study_name":"groundup-search","directions":[2]}           a study, to be maximised
@@ -9,15 +10,16 @@
 //!  "intermediate_values":{"1":0.3,"2":0.83}}
 //! ```
 //!
-//! A line is a record, and a study's id is how many were created before it: a file may hold others, which are left alone, and
-//! Optuna may add trials to ours, in its own JSON, which has NaN. A trial is one line, written when it ends, under the lock of `lock.rs`: a
-//! program that is killed leaves no trial half. What it may leave is a line without its end. When the file is next opened, and before
-//! a line is written, such a line is cut off, or ended if nothing but its end is missing. (Optuna does not look: what it writes first
-//! after such a line makes one of both, which neither of us can read.) To read takes no lock. Bounds in `distributions` are those of
-//! the trial's round, `intermediate_values` the accuracy on the validation samples after each epoch.
+//! A line is a record, and a study's id is how many were created before it: a file may hold others, which are left
+//! alone, and Optuna may add trials to ours, in its own JSON, which has NaN. A trial is one line, written when it ends,
+//! under the lock of `lock.rs`: a program that is killed leaves no trial half. What it may leave is a line without its
+//! end. When the file is next opened, and before a line is written, such a line is cut off, or ended if nothing but its
+//! end is missing. (Optuna does not look: what it writes first after such a line makes one of both, which neither of us
+//! can read.) To read takes no lock. Bounds in `distributions` are those of the trial's round, `intermediate_values`
+//! the accuracy on the validation samples after each epoch.
 //!
-//! Tried with Optuna 5.0 and 4.9 (`groundup/tests/cli/study.rs` tries the one that is there). The format is Optuna's own affair, and its
-//! next major version may have another.
+//! Tried with Optuna 5.0 and 4.9 (`groundup/tests/cli/study.rs` tries the one that is there). The format is Optuna's
+//! own affair, and its next major version may have another.
 
 use crate::config::{Length, Settings, difference};
 use crate::error::Error;
@@ -40,7 +42,8 @@ use std::time::SystemTime;
 /// The study's name, for `optuna.load_study`.
 pub const STUDY_NAME: &str = "groundup-search";
 
-/// How a record begins, here and at Optuna's: a last line that begins otherwise is no record cut short, and not ours to cut off.
+/// How a record begins, here and at Optuna's: a last line that begins otherwise is no record cut short, and not ours to
+/// cut off.
 const RECORD: &str = "{\"op_code\":";
 
 /// Of what is in `groundup` attributes.
@@ -139,12 +142,12 @@ impl About {
 }
 
 impl Study {
-    /// The study of a search in a new file, or in one that holds none of its trials yet. The study is created, and the folder, if they are not there.
-    /// `say` is told if the file's lock is waited for.
+    /// The study of a search in a new file, or in one that holds none of its trials yet. The study is created, and the
+    /// folder, if they are not there. `say` is told if the file's lock is waited for.
     ///
     /// # Errors
-    /// If the search cannot be done; if the file cannot be written, is damaged, is of a search with other settings or samples,
-    /// or holds a trial that the search would do.
+    /// If the search cannot be done; if the file cannot be written, is damaged, is of a search with other settings or
+    /// samples, or holds a trial that the search would do.
     pub fn begin(
         path: &Path,
         search: &Search,
@@ -174,8 +177,8 @@ impl Study {
     /// The study of a search that was begun before. `say` is told if the file's lock is waited for.
     ///
     /// # Errors
-    /// If the search cannot be done; if the file cannot be read, is damaged, holds no study of ours, or one of a search with
-    /// other settings or samples.
+    /// If the search cannot be done; if the file cannot be read, is damaged, holds no study of ours, or one of a search
+    /// with other settings or samples.
     pub fn resume(
         path: &Path,
         search: &Search,
@@ -414,7 +417,8 @@ impl Journal {
         Ok(())
     }
 
-    /// That nobody has written since all was read, nor may write now: records of others would be cut off, or run into ours.
+    /// That nobody has written since all was read, nor may write now: records of others would be cut off, or run into
+    /// ours.
     fn check_untouched(&self, file: &mut File, lock: &Lock) -> Result<(), Fault> {
         let untouched = self.unread(file)? == self.torn && lock.is_held();
         untouched.then_some(()).ok_or(Fault::TakenOver)
@@ -490,8 +494,8 @@ impl Journal {
     }
 }
 
-/// A line as JSON. Of one in Python's JSON alone (which has NaN, infinities, lone surrogates, and no limits) only what tells studies
-/// apart: we write no such line. None if it is neither.
+/// A line as JSON. Of one in Python's JSON alone (which has NaN, infinities, lone surrogates, and no limits) only what
+/// tells studies apart: we write no such line. None if it is neither.
 fn parsed(line: &[u8]) -> Option<Value> {
     #[derive(Deserialize)]
     struct Head {

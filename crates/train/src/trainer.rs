@@ -27,8 +27,9 @@ const EVALUATED: usize = 2;
 /// ```
 ///
 /// The batch stays bytes, which become floats where they are multiplied. A warm step of up to 2048 rows allocates
-/// nothing. Where products leave out pixels that are 0 one by one (AVX2, AVX-512), those that are not are found when the trainer is made, and when a data set is first
-/// evaluated: some 30 ms and 25 MB for the 60 000 images of MNIST, and as long and 50 MB more if those are evaluated.
+/// nothing. Where products leave out pixels that are 0 one by one (AVX2, AVX-512), those that are not are found when
+/// the trainer is made, and when a data set is first evaluated: some 30 ms and 25 MB for the 60 000 images of MNIST,
+/// and as long and 50 MB more if those are evaluated.
 pub struct Trainer {
     config: Config,
     exec: Exec,
@@ -87,7 +88,8 @@ impl Trainer {
         self.data.sha256()
     }
 
-    /// Goes on after so many steps, with the losses that a run had there. Network and optimizer are put back by the caller.
+    /// Goes on after so many steps, with the losses that a run had there. Network and optimizer are put back by the
+    /// caller.
     pub(crate) fn take_up(&mut self, steps: u64, last_loss: f64, epoch_loss: f64) {
         self.optimizer.take_up(steps);
         (0..steps).for_each(|_| self.draw());
@@ -240,7 +242,8 @@ struct Prepared {
     samples: Dataset,
     /// Their pixels that are not 0, if products ask for them.
     nonzero: Option<NonzeroBytes>,
-    /// Samples of one class side by side: the same pixels and units are 0 in them, and those a matrix product leaves out (`gemm/needed.rs`).
+    /// Samples of one class side by side: the same pixels and units are 0 in them, and those a matrix product leaves
+    /// out (`gemm/needed.rs`).
     by_class: OnceLock<Vec<usize>>,
     /// What is known of each batch of them, as they are evaluated.
     blocks: OnceLock<Vec<NonzeroBlocks>>,

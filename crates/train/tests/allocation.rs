@@ -16,8 +16,8 @@ use train::{Config, Preset, Trainer};
 struct Counting;
 
 thread_local! {
-    /// Of this thread alone: the test harness allocates on its own, whenever it likes. A constant without a destructor, so
-    /// that reaching it does not allocate.
+    /// Of this thread alone: the test harness allocates on its own, whenever it likes. A constant without a destructor,
+    /// so that reaching it does not allocate.
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 

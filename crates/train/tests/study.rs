@@ -1,4 +1,5 @@
-//! Studies: a search that is taken up finds what one that never ended finds, processes share a file, and nothing else is taken for a study or harmed.
+//! Studies: a search that is taken up finds what one that never ended finds, processes share a file, and nothing else
+//! is taken for a study or harmed.
 
 mod common;
 #[path = "common/searches.rs"]

@@ -50,7 +50,8 @@ fn all_of(data: &Dataset) -> (Vec<f32>, Vec<u8>) {
 }
 
 /// Ten black images, one of each class, drawn as one batch; and a network with γ, β and every other kind of parameter,
-/// whose logits are all equal whatever the image: every gradient of its loss is 0 but for rounding, and its loss is ln 10.
+/// whose logits are all equal whatever the image: every gradient of its loss is 0 but for rounding, and its loss is
+/// ln 10.
 fn without_anything_to_learn(preset: Preset, weight_decay: f64) -> Trainer {
     let data = Dataset::new(vec![0; 10 * WIDTH], (0..10).collect(), 3, 4).unwrap();
     let mut config = Config { preset, weight_decay, learning_rate: 0.5, ..small(&[3]) };
@@ -239,7 +240,8 @@ fn the_learning_rate_follows_its_schedule_from_epoch_to_epoch() {
     assert_eq!(trainer.steps(), 12);
 }
 
-/// Image i has pixel i alone, so row i of the weights of a network without hidden layers stays where it is unless image i is drawn.
+/// Image i has pixel i alone, so row i of the weights of a network without hidden layers stays where it is unless image
+/// i is drawn.
 fn drawn(config: &Config, steps: usize) -> Vec<Vec<usize>> {
     let pixels = (0..WIDTH * WIDTH).map(|i| if i % (WIDTH + 1) == 0 { 255 } else { 0 }).collect();
     let data = Dataset::new(pixels, vec![0; WIDTH], 3, 4).unwrap();

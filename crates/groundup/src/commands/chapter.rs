@@ -68,8 +68,8 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     Err(last)
 }
 
-/// Runs the experiments. Each has a thread that waits for its jobs; the jobs share the pool, those of the longest first.
-/// Returns what failed.
+/// Runs the experiments. Each has a thread that waits for its jobs; the jobs share the pool, those of the longest
+/// first. Returns what failed.
 fn all(mut names: Vec<Name>, context: &Context<'_>, folder: &Mutex<Folder>) -> Vec<(&'static str, Failure)> {
     let one = |name: Name| one(name, context, folder).err().map(|failure| (name.text(), failure));
     if context.pool.is_none() {
@@ -97,7 +97,8 @@ fn one(name: Name, context: &Context<'_>, folder: &Mutex<Folder>) -> Result<(), 
     done
 }
 
-/// On Ctrl-C the program ends with the folder as it is. Files are written under the folder's lock, so none is half there.
+/// On Ctrl-C the program ends with the folder as it is. Files are written under the folder's lock, so none is half
+/// there.
 fn leave_what_is_finished_on_interrupt(folder: &Arc<Mutex<Folder>>) -> Result<(), Failure> {
     let folder = Arc::clone(folder);
     ctrlc::set_handler(move || {

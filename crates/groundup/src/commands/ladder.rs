@@ -79,8 +79,8 @@ pub fn run(options: &Ladder) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The time of a square product against its multiply-adds: B read in place and packed, all threads, and the costs that do not
-/// shrink with the product.
+/// The time of a square product against its multiply-adds: B read in place and packed, all threads, and the costs that
+/// do not shrink with the product.
 fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
     let blocking = Blocking::of(exec.isa());
     let in_place = Blocking { pack_above: usize::MAX, ..blocking };

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
-/// Prints a line; a command goes on if nobody reads it any more (`groundup train --save … | head -1`), and fails if it cannot be written.
+/// Prints a line; a command goes on if nobody reads it any more (`groundup train --save … | head -1`), and fails if it
+/// cannot be written.
 macro_rules! say {
     ($($line:tt)*) => { $crate::commands::print(format_args!($($line)*)) };
 }

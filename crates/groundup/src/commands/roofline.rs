@@ -13,7 +13,8 @@ use tensor::limits::Limits;
 use tensor::profile::Work;
 use train::{Error, Workload};
 
-/// Profiles steps of the workloads, and says how near their kernels come to what this machine can do: in lines, and in a plot.
+/// Profiles steps of the workloads, and says how near their kernels come to what this machine can do: in lines, and in
+/// a plot.
 pub fn run(options: &Options) -> Result<(), Failure> {
     // Before anything is measured that could not be kept.
     check_writable(&options.out)?;

@@ -1,4 +1,5 @@
-//! Section 6.2: what the initial weights do to the activations of five layers, and to their gradients; and why not all zero.
+//! Section 6.2: what the initial weights do to the activations of five layers, and to their gradients; and why not all
+//! zero.
 
 use super::distribution::{Distribution, Sizes, by_layer};
 use super::terms::{INITIAL_WEIGHTS, NETWORK, SEED, SHARE};
@@ -58,7 +59,8 @@ struct Layer {
     gradient: Sizes,
 }
 
-/// The layers of a case, with labels that go through the classes in turn: the loss is a mean cross-entropy as of any classifier.
+/// The layers of a case, with labels that go through the classes in turn: the loss is a mean cross-entropy as of any
+/// classifier.
 fn layers(exec: Exec, x: &Tensor<f32, 2>, seed: u64, activation: Activation, init: Init) -> Result<Vec<Layer>, Error> {
     let architecture = Architecture {
         inputs: WIDTH,

@@ -76,8 +76,8 @@ impl Distribution {
 
 /// The distribution of the size of a gradient's elements, which go over many decades.
 pub struct Sizes {
-    /// Share of the elements in each third of a decade from 10⁻¹⁵ to 1; what lies beyond is counted in the first and last bar,
-    /// zeros in none.
+    /// Share of the elements in each third of a decade from 10⁻¹⁵ to 1; what lies beyond is counted in the first and
+    /// last bar, zeros in none.
     pub histogram: Vec<f64>,
     /// The standard deviation of the elements.
     pub std: f64,

@@ -1,4 +1,5 @@
-//! Section 6.4.3: dropout as an ensemble. Each mask is a sub-network; do many of them, averaged, say what the scaled network says?
+//! Section 6.4.3: dropout as an ensemble. Each mask is a sub-network; do many of them, averaged, say what the scaled
+//! network says?
 
 use super::Context;
 use super::terms::TEST_ACCURACY;
@@ -38,8 +39,8 @@ fn add_softmax<'a>(exec: Exec, logits: impl Iterator<Item = &'a [f32]>, sums: &m
 }
 
 impl Ensemble {
-    /// Samples sub-networks of a trained network, whose masks are of steps after its last, and averages their softmax outputs
-    /// over the test images. A mask is an image's own: each image is judged by so many sub-networks.
+    /// Samples sub-networks of a trained network, whose masks are of steps after its last, and averages their softmax
+    /// outputs over the test images. A mask is an image's own: each image is judged by so many sub-networks.
     pub fn of(exec: Exec, trainer: &mut Trainer, test: &Dataset) -> Result<Self, Error> {
         let scaled = trainer.accuracy(test)?;
         let (steps, network) = (trainer.steps(), trainer.network());

@@ -25,7 +25,8 @@ fn round(found: &Found, round: usize) -> Vec<&Trial> {
     found.trials.iter().filter(|trial| trial.round == round).collect()
 }
 
-/// The figure of the rounds: where in the ranges the trials lie, how good they are, and what the ranges are narrowed to.
+/// The figure of the rounds: where in the ranges the trials lie, how good they are, and what the ranges are narrowed
+/// to.
 fn narrowing(context: &Context<'_>, found: &Found) -> Extra {
     let head = [
         words("round", "회차"),

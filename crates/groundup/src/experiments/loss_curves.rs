@@ -1,5 +1,5 @@
-//! What the two comparisons by loss share: the same network trained several ways, the loss of each step's batch after its
-//! update, and the test accuracy at the end.
+//! What the two comparisons by loss share: the same network trained several ways, the loss of each step's batch after
+//! its update, and the test accuracy at the end.
 
 use super::terms::{LOSS, STEP, TEST_ACCURACY};
 use super::{Context, Curves};

@@ -93,8 +93,8 @@ impl Context<'_> {
         (0..self.runs).map(|run| self.seed + run)
     }
 
-    /// Does independent jobs, on the pool if there is one, each on one thread; the results keep their order. `work` counts
-    /// units on the bar, `units` of them a job.
+    /// Does independent jobs, on the pool if there is one, each on one thread; the results keep their order. `work`
+    /// counts units on the bar, `units` of them a job.
     pub fn jobs<J: Sync, R: Send>(
         &self,
         name: &str,
@@ -106,8 +106,8 @@ impl Context<'_> {
         let exec = self.exec.one_thread();
         let one = |job: &J| share.job(|| work(job, exec, &share));
         let Some(pool) = self.pool else { return jobs.iter().map(one).collect() };
-        // One task a job, in order, and no task waits for another: a thread that waits would take up another experiment's
-        // jobs, and this one would end no sooner than they.
+        // One task a job, in order, and no task waits for another: a thread that waits would take up another
+        // experiment's jobs, and this one would end no sooner than they.
         let mut done: Vec<Option<Result<R, Error>>> = jobs.iter().map(|_| None).collect();
         pool.in_place_scope_fifo(|scope| {
             for (job, done) in jobs.iter().zip(&mut done) {

@@ -8,8 +8,8 @@ use optim::Rule;
 use serde_json::json;
 use train::{Config, Error, Length};
 
-/// RMSProp moves each weight by up to ten times its rate in the first step, and as Adam by about its rate later; the 0.01 of
-/// the others is too much for it.
+/// RMSProp moves each weight by up to ten times its rate in the first step, and as Adam by about its rate later; the
+/// 0.01 of the others is too much for it.
 const RMSPROP_RATE: f64 = 0.001;
 
 fn config(rule: Rule, seed: u64) -> Config {

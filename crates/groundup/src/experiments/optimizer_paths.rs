@@ -12,8 +12,9 @@ use train::Error;
 const START: [f32; 2] = [-7.0, 2.0];
 const STEPS: usize = 30;
 
-/// Rule, learning rate, and the colour it also has in the comparison on the digits. The chapter has SGD, Momentum, AdaGrad and Adam; Nesterov's rate is Momentum's, and RMSProp's one
-/// whose first step, ten times the rate along each axis, is AdaGrad's.
+/// Rule, learning rate, and the colour it also has in the comparison on the digits. The chapter has SGD, Momentum,
+/// AdaGrad and Adam; Nesterov's rate is Momentum's, and RMSProp's one whose first step, ten times the rate along each
+/// axis, is AdaGrad's.
 const RULES: [(&str, Rule, f64, usize); 6] = [
     ("SGD", Rule::SGD, 0.95, 0),
     ("Momentum", Rule::MOMENTUM, 0.1, 1),

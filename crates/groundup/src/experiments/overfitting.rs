@@ -1,5 +1,5 @@
-//! What the two experiments on overfitting share: 300 training images, a network far too large for them, and accuracy on
-//! training and test images after each epoch.
+//! What the two experiments on overfitting share: 300 training images, a network far too large for them, and accuracy
+//! on training and test images after each epoch.
 
 use super::terms::{ACCURACY, EPOCH};
 use super::{Context, Curves};
@@ -35,8 +35,8 @@ pub struct Subject {
 /// Accuracy on training and test images after each epoch.
 pub type Accuracies = [Vec<f64>; 2];
 
-/// Trains each variant for so many epochs with every seed. The first is the plain network, which both experiments have. `after` looks at each
-/// other network when it is trained; what it returns comes back in order, a value a run.
+/// Trains each variant for so many epochs with every seed. The first is the plain network, which both experiments have.
+/// `after` looks at each other network when it is trained; what it returns comes back in order, a value a run.
 pub fn compare<T: Send>(
     context: &Context<'_>,
     subject: &Subject,

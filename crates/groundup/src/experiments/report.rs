@@ -67,8 +67,8 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// The report with its results. `settings` and `results` are objects for the JSON, to which the settings every experiment
-    /// has are added; `said` are the settings in words.
+    /// The report with its results. `settings` and `results` are objects for the JSON, to which the settings every
+    /// experiment has are added; `said` are the settings in words.
     pub fn report(
         self,
         context: &Context<'_>,

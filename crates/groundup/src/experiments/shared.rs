@@ -1,4 +1,5 @@
-//! Runs that two experiments have in common: with the same settings and seed they are the same to the last bit, and are done once.
+//! Runs that two experiments have in common: with the same settings and seed they are the same to the last bit, and are
+//! done once.
 //!
 //! | run | its experiments |
 //! |---|---|
@@ -31,7 +32,8 @@ impl<R> Default for Runs<R> {
 }
 
 impl<R: Clone> Runs<R> {
-    /// What the run with these settings leaves. If it was done and left `enough` it is not done again; if it is under way, this waits for it.
+    /// What the run with these settings leaves. If it was done and left `enough` it is not done again; if it is under
+    /// way, this waits for it.
     pub fn get(
         &self,
         config: &Config,

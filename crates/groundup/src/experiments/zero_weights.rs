@@ -12,8 +12,8 @@ use train::{Config, Error, Length, Trainer};
 const WIDTH: usize = 100;
 const STEPS: u64 = 300;
 
-/// Trains from zero weights. Returns the greatest difference between two units of a hidden layer and how far the weights have
-/// moved.
+/// Trains from zero weights. Returns the greatest difference between two units of a hidden layer and how far the
+/// weights have moved.
 pub fn zero_weights(context: &Context<'_>, exec: Exec, activation: Activation) -> Result<Value, Error> {
     let mut config = Config::book(&[WIDTH; 2], Rule::SGD, Length::Steps(STEPS), context.seed);
     config.learning_rate = 0.5;

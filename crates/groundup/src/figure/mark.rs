@@ -83,8 +83,8 @@ impl Mark {
         Some(Swatch { series, dashed, area })
     }
 
-    /// Draws it. `place` says where a point of the axes is in the picture; bars go over the width of `plot`: its left, top,
-    /// width and height.
+    /// Draws it. `place` says where a point of the axes is in the picture; bars go over the width of `plot`: its left,
+    /// top, width and height.
     pub(super) fn draw(&self, svg: &mut Svg, plot: [f64; 4], place: &dyn Fn([f64; 2]) -> [f64; 2]) {
         match self {
             Self::Line { series, points, dashed } => {

@@ -30,8 +30,8 @@ impl Panel {
         [left + width * self.x.place(x), top + height * (1.0 - self.y.place(y))]
     }
 
-    /// Draws it, with its plot at a place and of a size. A program that reads the picture finds in the group's attributes
-    /// where the plot is and what the axes are.
+    /// Draws it, with its plot at a place and of a size. A program that reads the picture finds in the group's
+    /// attributes where the plot is and what the axes are.
     pub(super) fn draw(&self, svg: &mut Svg, [left, top]: [f64; 2], [width, height]: [f64; 2], labels: Labels) {
         let place = |point: [f64; 2]| self.place([left, top], [width, height], point);
         svg.raw(&format!(

@@ -1,4 +1,5 @@
-//! A roofline: how fast kernels are, against how much they compute for each byte they move, below what a machine can do.
+//! A roofline: how fast kernels are, against how much they compute for each byte they move, below what a machine can
+//! do.
 //!
 //! ```text
 //! GFLOP/s │      ╱╱───────── FMA peak         1  first kernel
@@ -171,8 +172,8 @@ fn overlap(a: Rect, b: Rect) -> bool {
 const DIRECTIONS: [[f64; 2]; 8] =
     [[1.0, 0.0], [0.7, -0.7], [0.0, -1.0], [-0.7, -0.7], [-1.0, 0.0], [-0.7, 0.7], [0.0, 1.0], [0.7, 0.7]];
 
-/// The middle of a number near each dot, of these widths: clear of all dots, of each other and of what is `taken`, and inside of
-/// `area`. A number for which there is none within 240 pixels stands on its dot.
+/// The middle of a number near each dot, of these widths: clear of all dots, of each other and of what is `taken`, and
+/// inside of `area`. A number for which there is none within 240 pixels stands on its dot.
 fn free_rooms(dots: &[[f64; 2]], widths: &[f64], mut taken: Vec<Rect>, area: Rect) -> Vec<[f64; 2]> {
     taken.extend(dots.iter().map(|&[x, y]| [x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS]));
     let inside = |r: Rect| area[0] <= r[0] && area[1] <= r[1] && r[2] <= area[2] && r[3] <= area[3];

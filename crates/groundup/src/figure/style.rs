@@ -2,8 +2,8 @@
 
 use super::svg::{Svg, escape, number};
 
-/// Colours of the series stay apart for colour-blind readers (after Okabe and Ito). `c0` to `c8` are a scale from low to high
-/// (viridis), which begins near the colour of the paper.
+/// Colours of the series stay apart for colour-blind readers (after Okabe and Ito). `c0` to `c8` are a scale from low
+/// to high (viridis), which begins near the colour of the paper.
 const LIGHT: &str = "--ink:#1b1f24;--soft:#5b6570;--grid:#e3e7ec;--guide:#cdd4db;--field:#b3bcc6;--paper:#ffffff;
 --s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#a64d8f;--s4:#b8860b;--s5:#2f3640;--s6:#7a5c3e;--s7:#5b6570;
 --c0:#fde725;--c1:#addc30;--c2:#5ec962;--c3:#28ae80;--c4:#21918c;--c5:#2c728e;--c6:#3b528b;--c7:#472d7b;--c8:#440154";

@@ -1,4 +1,5 @@
-//! `groundup search --study`: the same answer whether trials are done at once, in shares, or after a kill; and Optuna reads and writes the same file.
+//! `groundup search --study`: the same answer whether trials are done at once, in shares, or after a kill; and Optuna
+//! reads and writes the same file.
 
 use super::{digits, failure, failure_of, json};
 use crate::support::run::{Ran, command, groundup};

@@ -1,4 +1,5 @@
-//! `groundup train`: every flag does something, the answers agree with each other, and the bits do not depend on the machine.
+//! `groundup train`: every flag does something, the answers agree with each other, and the bits do not depend on the
+//! machine.
 
 use super::support::run::{Ran, command, groundup};
 use super::{digits, failure, failure_of, json, train};

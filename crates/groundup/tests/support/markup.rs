@@ -1,7 +1,8 @@
 //! A small judge of markup: whether a figure would be read by a program that reads XML.
 
-/// The first fault in the markup of an XML document of elements, attributes, text and the five entities: tags that do not
-/// balance, attributes without quotes or given twice, a bare & or <, text outside the root. `None` if it is well-formed.
+/// The first fault in the markup of an XML document of elements, attributes, text and the five entities: tags that do
+/// not balance, attributes without quotes or given twice, a bare & or <, text outside the root. `None` if it is
+/// well-formed.
 pub fn markup_fault(text: &str) -> Option<String> {
     let mut open: Vec<&str> = Vec::new();
     let mut roots = 0;

@@ -16,8 +16,9 @@ pub struct Step {
     pub gradients: Vec<Vec<f32>>,
 }
 
-/// A training forward and backward with rows `pad` elements further apart than they are long. Outputs are NaN until they are
-/// written, and so is all that lies between and around the rows of every operand: what reads or writes there shows.
+/// A training forward and backward with rows `pad` elements further apart than they are long. Outputs are NaN until
+/// they are written, and so is all that lies between and around the rows of every operand: what reads or writes there
+/// shows.
 pub fn training_step(layer: &mut dyn Layer, exec: Exec, step: u64, pad: usize, x: &[f32], dy: &[f32]) -> Step {
     let batch = dy.len() / layer.outputs();
     let (x_shape, y_shape) = ([batch, x.len() / batch], [batch, layer.outputs()]);

@@ -1,5 +1,5 @@
-//! Synthetic digits: drawn from strokes, then bent, turned, sheared, thickened, blurred and spoilt, until they are about as
-//! hard as MNIST: a linear classifier gets 80 to 92 %, the chapter's five-layer network 95 to 98.5 %.
+//! Synthetic digits: drawn from strokes, then bent, turned, sheared, thickened, blurred and spoilt, until they are
+//! about as hard as MNIST: a linear classifier gets 80 to 92 %, the chapter's five-layer network 95 to 98.5 %.
 //!
 //! ```text
 //! strokes.rs   the strokes of a digit, in a unit square, in several ways of writing it
@@ -10,8 +10,8 @@
 //!    ▼         now and then a stray stroke or a gap, paper grain, 28×28 bytes
 //! ```
 //!
-//! Image i of a set is a function of (seed, set, i) alone, computed with operations that IEEE 754 rounds exactly, so the
-//! same seed gives the same files on every machine and on any number of threads.
+//! Image i of a set is a function of (seed, set, i) alone, computed with operations that IEEE 754 rounds exactly, so
+//! the same seed gives the same files on every machine and on any number of threads.
 
 mod raster;
 mod strokes;

@@ -4,20 +4,22 @@
 //! a = ±0:   fma(a, b, c) = c, bit for bit,  if b is finite (else it is a NaN)  and c is not −0 (−0 + 0 = +0)
 //! ```
 //!
-//! A chain that starts from +0 never comes to −0 as long as nothing underflows: a sum of exactly 0 is +0, and a sum that is not 0 rounds to 0
-//! only if it is less than half of the smallest float, 2⁻¹⁴⁹. A float of size 2ᵉ or more is a multiple of 2ᵉ⁻²³, so with |a| ≥ 2⁻⁵⁹ and
+//! A chain that starts from +0 never comes to −0 as long as nothing underflows: a sum of exactly 0 is +0, and a sum
+//! that is not 0 rounds to 0 only if it is less than half of the smallest float, 2⁻¹⁴⁹. A float of size 2ᵉ or more is a
+//! multiple of 2ᵉ⁻²³, so with |a| ≥ 2⁻⁵⁹ and
 //! |b| ≥ 2⁻⁴⁴ a product is a multiple of 2⁻⁵⁹⁻⁴⁴⁻⁴⁶ = 2⁻¹⁴⁹, and so is its sum with any float: it is 0, or no smaller than 2⁻¹⁴⁹. How the
-//! 103 are shared out is a guess at what is multiplied: Y = X·W and dX = dY·Wᵀ have a row-major A, which may be a small gradient; dW = Xᵀ·dY has a transposed
-//! one, of activations, and the gradient is B: 2⁻⁴⁰ and 2⁻⁶³. (In a network of 1024 units every second dY has an element under 2⁻⁴⁴.) A byte is 0 or 2⁻⁸
-//! or more, and b may be as small as 2⁻⁹²: then products are multiples of 2⁻¹⁴⁶.
+//! 103 are shared out is a guess at what is multiplied: Y = X·W and dX = dY·Wᵀ have a row-major A, which may be a small
+//! gradient; dW = Xᵀ·dY has a transposed one, of activations, and the gradient is B: 2⁻⁴⁰ and 2⁻⁶³. (In a network of
+//! 1024 units every second dY has an element under 2⁻⁴⁴.) A byte is 0 or 2⁻⁸ or more, and b may be as small as 2⁻⁹²:
+//! then products are multiples of 2⁻¹⁴⁶.
 //!
-//! So each element of B is looked at, as it is packed ([`Sizes`] in `pack.rs`) or before ([`Allowed`]). If one is neither 0 nor of that size, or not
-//! finite, the tiles do all steps, in that block of k and those after it: for a chain that is at −0 stays there until a step makes it
-//! +0. A row of A with too small an element counts as one without zeros, in the same blocks. Where C is read (β ≠ 0) a chain may start at −0:
-//! such a product does all steps.
+//! So each element of B is looked at, as it is packed ([`Sizes`] in `pack.rs`) or before ([`Allowed`]). If one is
+//! neither 0 nor of that size, or not finite, the tiles do all steps, in that block of k and those after it: for a
+//! chain that is at −0 stays there until a step makes it +0. A row of A with too small an element counts as one without
+//! zeros, in the same blocks. Where C is read (β ≠ 0) a chain may start at −0: such a product does all steps.
 //!
-//! The look at 784×100 elements takes 2 µs: the least size is a minimum over the bit patterns less 1, where a 0 becomes a NaN and is passed over; and an
-//! infinity or a NaN is found by adding 0 times each.
+//! The look at 784×100 elements takes 2 µs: the least size is a minimum over the bit patterns less 1, where a 0 becomes
+//! a NaN and is passed over; and an infinity or a NaN is found by adding 0 times each.
 
 use super::operands::Source;
 use crate::isa::{Isa, LANES, Op};

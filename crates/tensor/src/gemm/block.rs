@@ -1,7 +1,7 @@
 //! One block of B times rows of A, tile by tile.
 //!
-//! **Turned columns.** In dW = Xᵀ·dY the columns of A are adjacent in memory, and A could be the operand that is read in
-//! vectors. The last columns of B, which would fill a fraction of a vector, are computed so, as rows of Cᵀ = Bᵀ·Aᵀ:
+//! **Turned columns.** In dW = Xᵀ·dY the columns of A are adjacent in memory, and A could be the operand that is read
+//! in vectors. The last columns of B, which would fill a fraction of a vector, are computed so, as rows of Cᵀ = Bᵀ·Aᵀ:
 //!
 //! ```text
 //!      n = 100: 6 vectors of 16   4 over               as rows: 4 × m, in full vectors along m
@@ -10,8 +10,8 @@
 //!    └──────┴──────┴─ ─ ┴──────┴──┘                  └──────┴──────┴──────┴─ ─
 //! ```
 //!
-//! An element's chain is the same, so are its bits. It gained 6 to 9 % at n = 100, and 30 to 75 % at n = 10, where all columns
-//! are over. (For a row-major A one would have to transpose it first, which costs as much as it saves.)
+//! An element's chain is the same, so are its bits. It gained 6 to 9 % at n = 100, and 30 to 75 % at n = 10, where all
+//! columns are over. (For a row-major A one would have to transpose it first, which costs as much as it saves.)
 
 use super::HALF_LANES;
 use super::allowed::{Allowed, least_of};
@@ -49,7 +49,8 @@ pub(super) struct Packed(pub *mut f32);
 // SAFETY: see the type.
 unsafe impl Sync for Packed {}
 
-/// Columns of Cᵀ, which are rows of C, computed at a time by [`Block::turned`]: of up to sixteen rows of Cᵀ, on the stack.
+/// Columns of Cᵀ, which are rows of C, computed at a time by [`Block::turned`]: of up to sixteen rows of Cᵀ, on the
+/// stack.
 const TURNED_COLUMNS: usize = 8 * LANES;
 
 /// Scatters a turned tile: C[i, j] = tile[j][i] for i < rows, j < columns.
@@ -102,15 +103,18 @@ impl Op for Turn<'_> {
 /// Tiles of rows that are packed together: 8 of 6 rows are three cache lines of each step of k.
 pub(super) const MOST_TILES: usize = 8;
 
-/// Most rows of A that are looked at for zeros before tall tiles read them: eight tiles of six. 512 steps of them are 98 KB, which are still near then.
+/// Most rows of A that are looked at for zeros before tall tiles read them: eight tiles of six. 512 steps of them are
+/// 98 KB, which are still near then.
 const LOOKED_AT: usize = 48;
 
-/// The first row of a tile, if so many rows are shared out over `tiles` of them. They differ by one row at most, and the taller ones come first.
+/// The first row of a tile, if so many rows are shared out over `tiles` of them. They differ by one row at most, and
+/// the taller ones come first.
 pub(super) fn first_row(rows: usize, tiles: usize, tile: usize) -> usize {
     tile * (rows / tiles) + tile.min(rows % tiles)
 }
 
-/// Of so many columns in `halves` half vectors, those in the last vector: a half one, or a whole one of which more than half is used.
+/// Of so many columns in `halves` half vectors, those in the last vector: a half one, or a whole one of which more than
+/// half is used.
 pub(super) fn tail(columns: usize, halves: usize) -> usize {
     columns - HALF_LANES * (halves - if halves % 2 == 1 { 1 } else { 2 })
 }
@@ -137,8 +141,8 @@ impl Block<'_> {
         Block { operands, columns: self.columns.clone(), steps: self.steps.clone(), ..*self }
     }
 
-    /// The panels: first column, counted from the block's, and width in half vectors. Their whole vectors differ by at most one;
-    /// the last panel has the odd half.
+    /// The panels: first column, counted from the block's, and width in half vectors. Their whole vectors differ by at
+    /// most one; the last panel has the odd half.
     pub fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
         let halves = self.columns.len().div_ceil(HALF_LANES);
         let (vectors, odd) = (halves / 2, halves % 2);
@@ -197,8 +201,8 @@ impl Block<'_> {
         exec.run(unsafe { Allowed::new(at, shape, stride, least_of(source)[1]) })
     }
 
-    /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads it in
-    /// place, and packs it as it goes.
+    /// Multiplies `rows` of A with the block. With `copies` the block is not packed yet: the first tile of rows reads
+    /// it in place, and packs it as it goes.
     pub fn multiply(&self, exec: Exec, rows: Range<usize>, copies: bool, ask: Option<&Ask>) {
         if rows.is_empty() || self.columns.is_empty() {
             return;
@@ -293,8 +297,8 @@ impl Block<'_> {
         to.make_room(k * (end - first));
         assert!(o.a_strides[0] == 1, "the plan packs rows of a transposed A only");
         starts.iter_mut().for_each(|start| *start -= first);
-        // SAFETY: the rows and the block's steps are inside m and k, which the view of A was checked to reach; the buffer was just
-        // sized, and is this thread's own.
+        // SAFETY: the rows and the block's steps are inside m and k, which the view of A was checked to reach; the
+        // buffer was just sized, and is this thread's own.
         let op = unsafe {
             let a = o.a.wrapping_add(self.steps.start * o.a_strides[1] + first);
             PackTiles::new(PackRows { a, a_step: o.a_strides[1], k, tiles: starts, to: to.as_mut_ptr() })
@@ -302,9 +306,9 @@ impl Block<'_> {
         exec.run(op);
     }
 
-    /// Multiplies `rows` of A with the block, turned: Cᵀ = Bᵀ·Aᵀ, for a block of at most 16 columns and an A whose columns are
-    /// adjacent. The vectors run down the columns of A and are full, where the block's own columns would fill a fraction of one;
-    /// each element is the same chain.
+    /// Multiplies `rows` of A with the block, turned: Cᵀ = Bᵀ·Aᵀ, for a block of at most 16 columns and an A whose
+    /// columns are adjacent. The vectors run down the columns of A and are full, where the block's own columns would
+    /// fill a fraction of one; each element is the same chain.
     pub fn turned(&self, exec: Exec, rows: Range<usize>) {
         if self.columns.is_empty() {
             return;
@@ -330,8 +334,9 @@ impl Block<'_> {
             };
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
             block.multiply(exec, 0..self.columns.len(), false, None);
-            // SAFETY: these rows and columns are inside m and n, which the view of C was checked to reach, or in a piece's buffer, which was sized for
-            // them; no other thread has them. There are at most 16 columns, for `tile` has no more rows, and at most 128 rows.
+            // SAFETY: these rows and columns are inside m and n, which the view of C was checked to reach, or in a
+            // piece's buffer, which was sized for them; no other thread has them. There are at most 16 columns, for
+            // `tile` has no more rows, and at most 128 rows.
             exec.run(unsafe {
                 Turn::new(TurnedTile {
                     tile: &tile,
@@ -405,8 +410,8 @@ struct Panel<'a> {
 }
 
 impl<'a> Panel<'a> {
-    /// Some rows of A, so many `tiles` of one height, no more than the tallest kernel has, times the panel. All steps of k, or those `needed`.
-    /// They ask for addresses that are to be read soon.
+    /// Some rows of A, so many `tiles` of one height, no more than the tallest kernel has, times the panel. All steps
+    /// of k, or those `needed`. They ask for addresses that are to be read soon.
     fn multiply(&mut self, rows: Range<usize>, tiles: usize, needed: Option<Steps>, ask: Option<&'a Ask>) {
         let t = &mut self.tile;
         // Changed where it is: a copy of it took as long as ten steps.
@@ -416,12 +421,12 @@ impl<'a> Panel<'a> {
         t.tiles = tiles;
         t.ask = ask;
         t.needed = needed;
-        // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B and C were
-        // checked to reach. `whole` counts the rows of B whose last (half) vector ends inside B's memory. No other thread
-        // has these rows and columns of C; what the epilogue reads was checked to have them too. A list is of the block's steps, for as many tiles as
-        // follow, with room behind it (`Needed::find`). `copy` is the panel's part of the packing buffer, which `band` sized and which one tile
-        // writes. The kernels are those of an ISA whose token the caller holds, so the
-        // CPU has its instructions.
+        // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B
+        // and C were checked to reach. `whole` counts the rows of B whose last (half) vector ends inside B's memory. No
+        // other thread has these rows and columns of C; what the epilogue reads was checked to have them too. A list is
+        // of the block's steps, for as many tiles as follow, with room behind it (`Needed::find`). `copy` is the
+        // panel's part of the packing buffer, which `band` sized and which one tile writes. The kernels are those of an
+        // ISA whose token the caller holds, so the CPU has its instructions.
         unsafe { self.kernels[rows.len() / tiles - 1](t) }
     }
 }

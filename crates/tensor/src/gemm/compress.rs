@@ -8,18 +8,24 @@
 //!     its elements           9 · · 2 7 · · ·                                             ──▶  9 2 7, by one shuffle; the end moves by 3
 //! ```
 //!
-//! 1. *No branches.* Whether an element is 0 cannot be foreseen: eight at a time are compared, shuffled by the table's row, and written whole, and only the
-//!    end moves by as many as they are. Asking first whether sixteen pixels are all black took 45 µs and not 36 (128 images, Zen 3): half of the
-//!    sixteens are, and that is not foreseen either. Sixty-four are asked.
-//! 2. *Bytes stay bytes*, each in a pair with its step: two bytes to copy and to read back, and not five, and what a byte stands for is looked up when it is
-//!    multiplied: to list 128 images took 12.6 and takes 8.8 µs, and the first product of 500 test images, whose lists come from L3, 0.95 of its time (AVX-512).
-//! 3. *Bytes are asked for ahead*: by each block what the next one reads of the same row. A row at once, two rows ahead, was waited for.
-//! 4. *Found once.* Of images that are multiplied again and again what is not 0 is known ([`NonzeroBytes`]), and is copied, thirty-two at a time. It took the
-//!    chapter's search to 0.95 of its time, workload A to 0.94. Asked for eight records ahead, and not all at once: that was waited for. Of a batch that comes again as it was, there are lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done.
-//! 5. *Masks* (AVX-512). A vector's elements and their numbers are brought together by two instructions, and written whole: two µs for 128×100. (Of bytes
-//!    there is no such instruction in AVX-512 F, BW, DQ and VL: they are found as AVX2 finds them.)
-//! 6. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed in registers on their way. (Images are turned in
-//!    `pixels.rs`.)
+//! 1. *No branches.* Whether an element is 0 cannot be foreseen: eight at a time are compared, shuffled by the table's
+//!    row, and written whole, and only the end moves by as many as they are. Asking first whether sixteen pixels are
+//!    all black took 45 µs and not 36 (128 images, Zen 3): half of the sixteens are, and that is not foreseen either.
+//!    Sixty-four are asked.
+//! 2. *Bytes stay bytes*, each in a pair with its step: two bytes to copy and to read back, and not five, and what a
+//!    byte stands for is looked up when it is multiplied: to list 128 images took 12.6 and takes 8.8 µs, and the first
+//!    product of 500 test images, whose lists come from L3, 0.95 of its time (AVX-512).
+//! 3. *Bytes are asked for ahead*: by each block what the next one reads of the same row. A row at once, two rows
+//!    ahead, was waited for.
+//! 4. *Found once.* Of images that are multiplied again and again what is not 0 is known ([`NonzeroBytes`]), and is
+//!    copied, thirty-two at a time. It took the chapter's search to 0.95 of its time, workload A to 0.94. Asked for
+//!    eight records ahead, and not all at once: that was waited for. Of a batch that comes again as it was, there are
+//!    lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done.
+//! 5. *Masks* (AVX-512). A vector's elements and their numbers are brought together by two instructions, and written
+//!    whole: two µs for 128×100. (Of bytes there is no such instruction in AVX-512 F, BW, DQ and VL: they are found as
+//!    AVX2 finds them.)
+//! 6. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed in
+//!    registers on their way. (Images are turned in `pixels.rs`.)
 
 use super::allowed::{at_least, before, least_of};
 use super::operands::Source;
@@ -50,9 +56,10 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Most rows of A that are compressed, or turned, together. B is packed once for each so many. Rows of bytes are many steps long, and it is their elements that stay
-    /// in L2, and the accumulators, one row of a panel each; of those whose elements are known, which are read once, in order, only the accumulators; and of
-    /// floats the elements are few, and so are a pixel's bytes.
+    /// Most rows of A that are compressed, or turned, together. B is packed once for each so many. Rows of bytes are
+    /// many steps long, and it is their elements that stay in L2, and the accumulators, one row of a panel each; of
+    /// those whose elements are known, which are read once, in order, only the accumulators; and of floats the elements
+    /// are few, and so are a pixel's bytes.
     pub fn rows(self, a: Source<'_>) -> usize {
         let (times, most) = match a {
             Source::Bytes(_) if known(a, self.block).is_some() => (2, MOST_ROWS),
@@ -78,7 +85,8 @@ pub(super) const AHEAD: usize = 8;
 /// Which elements are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listed {
-    /// Those that are not 0; from the block on where a row has one so small that a product of it might underflow, all of the row.
+    /// Those that are not 0; from the block on where a row has one so small that a product of it might underflow, all
+    /// of the row.
     Needed,
     All,
 }
@@ -119,7 +127,8 @@ impl Compressed {
     /// Finds the elements of `rows` of A, in blocks of so many steps.
     ///
     /// # Panics
-    /// If there are more than 512 rows, or more than 128 steps in a block; or if neither the rows nor the columns of A are adjacent; or if A is bytes, and transposed.
+    /// If there are more than 512 rows, or more than 128 steps in a block; or if neither the rows nor the columns of A
+    /// are adjacent; or if A is bytes, and transposed.
     pub fn find(&mut self, exec: Exec, a: Source<'_>, rows: Range<usize>, block: usize, listed: Listed) {
         assert!(rows.len() <= MOST_ROWS && (1..=MOST_STEPS).contains(&block), "{rows:?} in blocks of {block}");
         self.make_room(a, rows.len(), block);
@@ -135,7 +144,8 @@ impl Compressed {
         }
     }
 
-    /// Where the elements of `rows` begin, of so many rows that were compressed, in a block of k; and the end of the last.
+    /// Where the elements of `rows` begin, of so many rows that were compressed, in a block of k; and the end of the
+    /// last.
     pub fn starts(&self, number: usize, count: usize, rows: Range<usize>) -> &[usize] {
         &self.starts[number * count + rows.start..=number * count + rows.end]
     }
@@ -268,7 +278,8 @@ impl EndOfFloats {
         }
     }
 
-    /// Appends those of sixteen elements that are not 0; the first is the step that each byte of `first` is. `sizes` takes them in.
+    /// Appends those of sixteen elements that are not 0; the first is the step that each byte of `first` is. `sizes`
+    /// takes them in.
     ///
     /// # Safety
     /// There is room for sixteen.
@@ -346,7 +357,8 @@ impl Op for CopyBytes<'_> {
                     records[at + AHEAD].prefetch(isa);
                 }
                 *start = end;
-                // SAFETY: the block is inside k, which is the width of what was found; there is room for all elements of A once, and thirty-two more.
+                // SAFETY: the block is inside k, which is the width of what was found; there is room for all elements
+                // of A once, and thirty-two more.
                 unsafe {
                     let (from, count) = record.pairs(from, to);
                     copy_pairs(from, count, steps.start as u8, pairs.add(end));

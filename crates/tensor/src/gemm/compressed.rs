@@ -15,39 +15,50 @@
 //!     for each row:                                  13 accumulators, from where they were kept;  its elements;  back, or through the epilogue into C
 //! ```
 //!
-//! 1. *One row.* Where half of A is zeros a row needs half of the steps, two rows need three quarters, and six nearly all: a tile that shares the rows of
-//!    B among rows of A has little to leave out (table in `needed.rs`). One row takes a load for each multiply-add, which is what a core with two loads and
-//!    two multiply-adds a cycle can do: a step of 13 vectors takes 7.3 cycles of Zen 3, where 6.5 are the multiply-adds.
-//! 2. *A panel in L1.* That holds only while B is there: from L2 the same step takes 13.5 cycles. 64 steps of 104 columns are 26 KB; and so k is in many
-//!    blocks, and a row of C goes in and out of the registers for each.
-//! 3. *Elements one after the other.* Read in place, the parts of A's rows that a block needs lie a row apart, which in a matrix of 1024 columns is the same
-//!    place of the caches for all of them: 512×1024×1024 in 9.5 ms instead of 10.5, and 14.1 with every step done.
-//! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it took as long as with every step done.
-//! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`). Transposed images, where pixels side by side are alike, have kernels
-//!    of their own (`pixels.rs`).
-//! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it was found when it was needed, those waited,
-//!    and the loads behind them too: 9 cycles a step. Two steps ahead, it took workload D to 0.9 of its time, and A, B and C to 0.95.
-//! 7. *Short products* too, whose A need have no zeros: dX of a layer of ten units has ten steps, and what takes the time is to begin and to end
-//!    (`short` in `table.rs`).
-//! 8. *Whole registers* with AVX-512, so that each row of the packed panel is whole cache lines. A row of 100 or 104 floats as it is would be two lines for every
-//!    second load, and that is what a row at a time had been tried with, and dropped for.
+//! 1. *One row.* Where half of A is zeros a row needs half of the steps, two rows need three quarters, and six nearly
+//!    all: a tile that shares the rows of B among rows of A has little to leave out (table in `needed.rs`). One row
+//!    takes a load for each multiply-add, which is what a core with two loads and two multiply-adds a cycle can do: a
+//!    step of 13 vectors takes 7.3 cycles of Zen 3, where 6.5 are the multiply-adds.
+//! 2. *A panel in L1.* That holds only while B is there: from L2 the same step takes 13.5 cycles. 64 steps of 104
+//!    columns are 26 KB; and so k is in many blocks, and a row of C goes in and out of the registers for each.
+//! 3. *Elements one after the other.* Read in place, the parts of A's rows that a block needs lie a row apart, which in
+//!    a matrix of 1024 columns is the same place of the caches for all of them: 512×1024×1024 in 9.5 ms instead of
+//!    10.5, and 14.1 with every step done.
+//! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it
+//!    took as long as with every step done.
+//! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`). Transposed
+//!    images, where pixels side by side are alike, have kernels of their own (`pixels.rs`).
+//! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it
+//!    was found when it was needed, those waited, and the loads behind them too: 9 cycles a step. Two steps ahead, it
+//!    took workload D to 0.9 of its time, and A, B and C to 0.95.
+//! 7. *Short products* too, whose A need have no zeros: dX of a layer of ten units has ten steps, and what takes the
+//!    time is to begin and to end (`short` in `table.rs`).
+//! 8. *Whole registers* with AVX-512, so that each row of the packed panel is whole cache lines. A row of 100 or 104
+//!    floats as it is would be two lines for every second load, and that is what a row at a time had been tried with,
+//!    and dropped for.
 //!
-//! All of it took workload D to 0.66 of its time, and A and B to 0.9 (Zen 3; more in `docs/gemm.md`). It pays where the share of elements that are not 0 is below
-//! 0.79 − 17/n (a transposed A: 27/n): to compress one, zero or not, takes as long as a product of one with seventeen columns. With AVX-512, whose tiles of six rows
-//! take half as long as AVX2's and whose lists (`listed.rs`) have three rows, D takes 0.73 of its time, A to C 0.94 to 0.98: a step of seven registers takes
-//! 5.4 cycles and one of thirteen 8.7, where the multiply-adds are 3.5 and 6.5, and the loads 4.5 and 7.5 if two are done in each.
+//! All of it took workload D to 0.66 of its time, and A and B to 0.9 (Zen 3; more in `docs/gemm.md`). It pays where the
+//! share of elements that are not 0 is below 0.79 − 17/n (a transposed A: 27/n): to compress one, zero or not, takes as
+//! long as a product of one with seventeen columns. With AVX-512, whose tiles of six rows take half as long as AVX2's
+//! and whose lists (`listed.rs`) have three rows, D takes 0.73 of its time, A to C 0.94 to 0.98: a step of seven
+//! registers takes 5.4 cycles and one of thirteen 8.7, where the multiply-adds are 3.5 and 6.5, and the loads 4.5 and
+//! 7.5 if two are done in each.
 //!
-//! Tried and dropped: A's elements read in place in layers of 100 units, whose rows are near, by lists of steps alone: 0.97 of the time forward, for a second
-//! kind of kernel. Images' records ([`NonzeroBytes`](crate::vec::NonzeroBytes)) read in place, each byte looked up in a table of floats: an evaluation took 1.4 times as long, for each row of each block
-//! reads two lines of its record, the second when the first has come, where the copies are one stream. An
-//! element's float broadcast from a general register, to spare the fourteenth load of vectors: within the noise. A's elements compressed just before they are multiplied, 1 to 100 rows at a time, and not kept: as fast. The next block of B asked for by
-//! each row, a few lines at a time: within the noise.
+//! Tried and dropped: A's elements read in place in layers of 100 units, whose rows are near, by lists of steps alone:
+//! 0.97 of the time forward, for a second kind of kernel. Images' records ([`NonzeroBytes`](crate::vec::NonzeroBytes))
+//! read in place, each byte looked up in a table of floats: an evaluation took 1.4 times as long, for each row of each
+//! block reads two lines of its record, the second when the first has come, where the copies are one stream. An
+//! element's float broadcast from a general register, to spare the fourteenth load of vectors: within the noise. A's
+//! elements compressed just before they are multiplied, 1 to 100 rows at a time, and not kept: as fast. The next block
+//! of B asked for by each row, a few lines at a time: within the noise.
 //!
-//! Two rows at once (AVX-512), so that a chain of seven registers is not waited for: as fast, for it is loads that are waited for; and with thirteen the compiler
-//! kept the accumulators in memory. Two rows that share a list of the steps that either needs, and each row of B: no faster, but where they are as alike as two images of
-//! a thousand can be (0.86).
+//! Two rows at once (AVX-512), so that a chain of seven registers is not waited for: as fast, for it is loads that are
+//! waited for; and with thirteen the compiler kept the accumulators in memory. Two rows that share a list of the steps
+//! that either needs, and each row of B: no faster, but where they are as alike as two images of a thousand can be
+//! (0.86).
 //!
-//! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not allow it, all elements of A are listed.
+//! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not
+//! allow it, all elements of A are listed.
 
 use super::HALF_LANES;
 use super::allowed::least_of;
@@ -210,9 +221,11 @@ pub(super) type TurnedKernel = unsafe fn(&mut Rows<'_, Turned>);
 ///
 /// # Safety
 /// With `cols = 16·NV`, or with `HALF` 8 more:
-/// - there are elements from the first of `starts` to the last, and room for two more, and `panel` is readable for `cols` floats at `p·cols` for the step p of each;
+/// - there are elements from the first of `starts` to the last, and room for two more, and `panel` is readable for
+///   `cols` floats at `p·cols` for the step p of each;
 /// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
-/// - `last` is a tile of one row as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the other.
+/// - `last` is a tile of one row as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one
+///   below the other.
 #[inline(always)]
 pub(super) unsafe fn listed_rows<I: Isa, E: Listing, const NV: usize, const HALF: bool>(
     isa: I,
@@ -222,7 +235,8 @@ pub(super) unsafe fn listed_rows<I: Isa, E: Listing, const NV: usize, const HALF
     let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
     let Lists { starts, elements } = t.a;
     let panel = t.panel;
-    // The row of the panel that an element wants, and what is known of it. Behind the last element two more are found, and not read.
+    // The row of the panel that an element wants, and what is known of it. Behind the last element two more are found,
+    // and not read.
     let find = |place: usize| {
         // SAFETY: as promised.
         let (step, found) = unsafe { elements.find(place) };
@@ -307,8 +321,8 @@ pub(super) fn band(
             let mut allowed = true;
             for (number, steps) in blocks(k, block).enumerate() {
                 let [row_stride, column_stride] = operands.b_strides;
-                // SAFETY: the panel's columns and the block's steps are inside n and k, which the view of B was checked to reach; the buffer
-                // was just sized, and is this thread's own.
+                // SAFETY: the panel's columns and the block's steps are inside n and k, which the view of B was checked
+                // to reach; the buffer was just sized, and is this thread's own.
                 allowed &= exec.run(unsafe {
                     Pack::<true>::new(PackPanel {
                         b: operands.b.wrapping_add(steps.start * row_stride + from * column_stride),
@@ -332,9 +346,11 @@ pub(super) fn band(
                     let (panel, first) = (panel.as_ptr(), number == 0);
                     let accumulators = accumulators.wrapping_add(within.start * width);
                     let kernel = registers - FEWEST_REGISTERS;
-                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them; turned images have a row for each pixel, and a few more; the panel
-                    // has a row for each step; there are accumulators for all rows of the group; C, a buffer or the caller's, has these rows and columns, and so has what
-                    // the epilogue reads. The kernel is that of an ISA whose token the caller holds.
+                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them;
+                    // turned images have a row for each pixel, and a few more; the panel has a row for each step; there
+                    // are accumulators for all rows of the group; C, a buffer or the caller's, has these rows and
+                    // columns, and so has what the epilogue reads. The kernel is that of an ISA whose token the caller
+                    // holds.
                     unsafe {
                         match a {
                             Source::Floats(_) => {

@@ -6,9 +6,10 @@
 //! here:   for each 48 rows of C:  compute them in a buffer of the thread's own;  f(those rows of C, of t₀, of t₁, …)
 //! ```
 //!
-//! The gradient of a weight matrix is as large as the matrix, and is read once, by the optimizer, right after it was written. A buffer of 48
-//! rows takes its place: 19 KB for a layer of 100 units instead of 313 KB. With Adam the weights, two
-//! moments and the gradient of the chapter's network are 1.9 MB, more than L2 beside the activations; without the gradient they fit.
+//! The gradient of a weight matrix is as large as the matrix, and is read once, by the optimizer, right after it was
+//! written. A buffer of 48 rows takes its place: 19 KB for a layer of 100 units instead of 313 KB. With Adam the
+//! weights, two moments and the gradient of the chapter's network are 1.9 MB, more than L2 beside the activations;
+//! without the gradient they fit.
 //!
 //! Each element is the same chain over k, so the bits are those of the stored product.
 
@@ -25,15 +26,16 @@ use crate::vec::{ByteRows, Slices};
 /// Steps of k up to which the product is handed over; a longer one is stored after all, in a buffer of the call.
 const LONGEST: usize = 2048;
 
-/// Whether handing C over pays, when it and its targets are `elements` floats each, `targets` of them: as long as they stay in L2. Larger
-/// ones come from beyond it, and then one long stream over all of them (22 GB/s where this was measured) is faster than a piece of 48 rows
-/// at a time, which the hardware does not foresee (6 GB/s).
+/// Whether handing C over pays, when it and its targets are `elements` floats each, `targets` of them: as long as they
+/// stay in L2. Larger ones come from beyond it, and then one long stream over all of them (22 GB/s where this was
+/// measured) is faster than a piece of 48 rows at a time, which the hardware does not foresee (6 GB/s).
 pub fn consume_pays(elements: usize, targets: usize) -> bool {
     elements * targets * size_of::<f32>() <= 2 * Blocking::default().near_c
 }
 
-/// Calls `f(exec, c, t)` for every piece of C = A·B, with the same elements of each target: so many elements that are adjacent in all of
-/// them, each element once, in any order, on any thread. A target is row-major and as large as C, or empty. `f` runs on one thread each time.
+/// Calls `f(exec, c, t)` for every piece of C = A·B, with the same elements of each target: so many elements that are
+/// adjacent in all of them, each element once, in any order, on any thread. A target is row-major and as large as C, or
+/// empty. `f` runs on one thread each time.
 ///
 /// ```
 /// use tensor::{Exec, Tensor, gemm};
@@ -49,7 +51,8 @@ pub fn consume_pays(elements: usize, targets: usize) -> bool {
 /// # Ok::<(), tensor::ShapeError>(())
 /// ```
 ///
-/// Cost: that of the product, and one call of `f` for some thousand elements. A warm call does not allocate where k ≤ 2048.
+/// Cost: that of the product, and one call of `f` for some thousand elements. A warm call does not allocate where k
+/// ≤ 2048.
 ///
 /// # Errors
 /// If the columns of A are not the rows of B, or a target that is not empty has another size.
@@ -63,8 +66,9 @@ pub fn consume<const S: usize>(
     consume_source(exec, Source::Floats(a), b, targets, f)
 }
 
-/// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights. Samples that are 0 in
-/// all columns of X that a tile has, or in one column where they are computed one at a time, are left out, as in [`multiply_bytes`](super::multiply_bytes).
+/// [`consume`] with Xᵀ for A, where X is the floats that the bytes stand for: the gradient of a first layer's weights.
+/// Samples that are 0 in all columns of X that a tile has, or in one column where they are computed one at a time, are
+/// left out, as in [`multiply_bytes`](super::multiply_bytes).
 ///
 /// # Errors
 /// As [`consume`].

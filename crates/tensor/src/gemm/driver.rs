@@ -9,17 +9,18 @@
 //!         tile: C[ir.., jr..] += A[ir.., pc..] · panel
 //! ```
 //!
-//! The textbook order has the rows innermost, keeps a panel of B in L1 and packs A so that it streams well. Turned around
-//! like this, it is A's rows that stay in L1, and they need no packing, because a broadcast reads one float wherever it
-//! stands; measured 8 to 18 % faster from 512³ up. Where k is so short that a panel does fit L1, and C is no larger than L2, the
-//! two inner loops change places ([`Plan::panels_first`]): dX of the first layer gained 7 %, a hidden layer's products 2 %. (A C of
-//! 64 MB written a panel's width at a time lost 30 %.)
+//! The textbook order has the rows innermost, keeps a panel of B in L1 and packs A so that it streams well. Turned
+//! around like this, it is A's rows that stay in L1, and they need no packing, because a broadcast reads one float
+//! wherever it stands; measured 8 to 18 % faster from 512³ up. Where k is so short that a panel does fit L1, and C is
+//! no larger than L2, the two inner loops change places ([`Plan::panels_first`]): dX of the first layer gained 7 %, a
+//! hidden layer's products 2 %. (A C of 64 MB written a panel's width at a time lost 30 %.)
 //!
-//! A product whose B is not packed is one block of columns; it has several of k only where steps are left out ([`Plan::kc`]).
+//! A product whose B is not packed is one block of columns; it has several of k only where steps are left out
+//! ([`Plan::kc`]).
 //!
-//! Widths: the panels of a block differ by at most one vector, and the last may have half a vector more (n = 100 is six vectors
-//! and a half: 3 + 3½); the rows are shared out evenly over tiles (100 rows of at most 6: 15 tiles of 6 and 2 of 5), so
-//! there is no thin leftover tile.
+//! Widths: the panels of a block differ by at most one vector, and the last may have half a vector more (n = 100 is six
+//! vectors and a half: 3 + 3½); the rows are shared out evenly over tiles (100 rows of at most 6: 15 tiles of 6 and 2
+//! of 5), so there is no thin leftover tile.
 
 use super::Epilogue;
 use super::block::{self, Block, Packed};

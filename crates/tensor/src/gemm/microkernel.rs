@@ -22,31 +22,33 @@
 //!    are the same code with other strides. Two kinds of A are copied: the rows of a transposed A, whose steps lie far
 //!    apart, where many panels read them ([`Plan::packs_a`](super::Plan::packs_a)), and bytes, which are converted.
 //! 4. *Edges.* Rows: there is a tile for every height up to the greatest, so no row is padded. Columns: the last panel
-//!    may end in half a vector, so 100 columns pay for 104 and not for 112: worth 7 % with AVX2, and with AVX-512 on a CPU
-//!    that runs a `zmm` as two halves (Zen 4); it costs nothing where it does not help. B is read in whole vectors
+//!    may end in half a vector, so 100 columns pay for 104 and not for 112: worth 7 % with AVX2, and with AVX-512 on a
+//!    CPU that runs a `zmm` as two halves (Zen 4); it costs nothing where it does not help. B is read in whole vectors
 //!    wherever its memory goes on (`whole` rows of it), and with a masked load in the last rows; C is read and written
 //!    with a mask. A masked load in the whole loop cost 3 %.
-//! 5. *The addresses of A.* With a run-time stride between its rows the compiler steps from row to row by an addition, MR of
-//!    them one after the other for each step of k; a tile one vector wide has hardly more multiply-adds than that to
-//!    hide them. So the loop is compiled for adjacent rows (a transposed A: constant offsets), for adjacent steps four at
-//!    a time in tiles one vector wide (one walk down the rows for four steps: 98 → 103 GFLOP/s in the AVX2 forward
-//!    product), and for the rest. Four at a time in wider tiles makes the compiler spill, and was dropped.
-//! 6. *Asking for C ahead.* The tile of a large C is in no near cache, and its rows lie too far apart for the hardware to
-//!    foresee. Prefetching them while k runs gained about 2 % from 1024³ up.
-//! 7. *Asking for B ahead.* A panel larger than L1 comes from L2, a row of four cache lines every twelve cycles, which the hardware's
-//!    prefetchers do not quite keep up with. Asking for the row after the next seven gained 5 to 7 % (first layer's forward product, and
-//!    from 512³ up); 4, 12 and 16 rows ahead were 1 to 3 % less or the same. Where the panel is in L1 it costs 1 to 2 %, so
-//!    that loop is compiled without. A third loop also writes what it reads: the packed panel for the tiles after it.
-//!    A fourth also asks, every 16 steps, for an address it is given: bytes of A that are converted after this tile.
+//! 5. *The addresses of A.* With a run-time stride between its rows the compiler steps from row to row by an addition,
+//!    MR of them one after the other for each step of k; a tile one vector wide has hardly more multiply-adds than that
+//!    to hide them. So the loop is compiled for adjacent rows (a transposed A: constant offsets), for adjacent steps
+//!    four at a time in tiles one vector wide (one walk down the rows for four steps: 98 → 103 GFLOP/s in the AVX2
+//!    forward product), and for the rest. Four at a time in wider tiles makes the compiler spill, and was dropped.
+//! 6. *Asking for C ahead.* The tile of a large C is in no near cache, and its rows lie too far apart for the hardware
+//!    to foresee. Prefetching them while k runs gained about 2 % from 1024³ up.
+//! 7. *Asking for B ahead.* A panel larger than L1 comes from L2, a row of four cache lines every twelve cycles, which
+//!    the hardware's prefetchers do not quite keep up with. Asking for the row after the next seven gained 5 to 7 %
+//!    (first layer's forward product, and from 512³ up); 4, 12 and 16 rows ahead were 1 to 3 % less or the same. Where
+//!    the panel is in L1 it costs 1 to 2 %, so that loop is compiled without. A third loop also writes what it reads:
+//!    the packed panel for the tiles after it. A fourth also asks, every 16 steps, for an address it is given: bytes of
+//!    A that are converted after this tile.
 //! 8. *Chain order.* p ascends and each element has one accumulator, started from β·C: contract 2 costs nothing here.
-//! 9. *Parts of vectors without masks* where a masked store is dear ([`Isa::MASKS_STORES`]): AVX2's is some forty micro-operations on Zen 3, and was a
-//!    quarter of a product of 100×100×100. What is left over goes by way of memory, and whole vectors are stored whole.
+//! 9. *Parts of vectors without masks* where a masked store is dear ([`Isa::MASKS_STORES`]): AVX2's is some forty
+//!    micro-operations on Zen 3, and was a quarter of a product of 100×100×100. What is left over goes by way of
+//!    memory, and whole vectors are stored whole.
 //! 10. *Some tiles in one call*, one below the other, wherever a panel is multiplied with all rows before the next.
 //! 11. *Steps left out.* Where A is zeros for a good part the loop over k is another one: `listed.rs`.
 //!
-//! Tried and dropped (share of the time of a product, AVX-512): tiles of 28 rows by one vector, −9 to −14 % against 20 (the
-//! compiler walks down the rows by additions); the last panel in whole vectors, −2 to −10 %; 9×48 as the widest tile, ±1 %; 14×32, −2 to
-//! −3 %.
+//! Tried and dropped (share of the time of a product, AVX-512): tiles of 28 rows by one vector, −9 to −14 % against 20
+//! (the compiler walks down the rows by additions); the last panel in whole vectors, −2 to −10 %; 9×48 as the widest
+//! tile, ±1 %; 14×32, −2 to −3 %.
 
 use super::HALF_LANES;
 use super::listed::listed_steps;
@@ -60,8 +62,8 @@ pub(super) const STEPS_AHEAD: usize = 8;
 /// The same for a row that comes from beyond L2, and is copied.
 const COPIED_AHEAD: usize = 10;
 
-/// Steps of k for each of [`Tile::ask`]'s addresses. A core waits for a dozen lines at a time and no more, so they must not be asked for all at
-/// once; 16 steps of a 6×64 tile are 50 ns.
+/// Steps of k for each of [`Tile::ask`]'s addresses. A core waits for a dozen lines at a time and no more, so they must
+/// not be asked for all at once; 16 steps of a 6×64 tile are 50 ns.
 pub(super) const ASK_EVERY: usize = 16;
 
 /// What to do with the accumulators at the end.
@@ -110,7 +112,8 @@ pub(super) struct Tile<'a> {
     pub beta: f32,
     /// Whether to ask for the tile of C ahead of the time it is stored: where C is large.
     pub prefetch: bool,
-    /// The epilogue, and what it reads at each element of C: a bias, the same for all rows (a `with_row` of 0), or a gate.
+    /// The epilogue, and what it reads at each element of C: a bias, the same for all rows (a `with_row` of 0), or a
+    /// gate.
     pub finish: Finish,
     pub with: *const f32,
     pub with_row: usize,
@@ -134,7 +137,8 @@ const fn width<const NV: usize, const HALF: bool>() -> usize {
 /// `from` is readable for all lanes of the row.
 #[inline(always)]
 pub(super) unsafe fn load_whole<I: Isa, const NV: usize, const HALF: bool>(isa: I, from: *const f32) -> Row<I, NV> {
-    // (By `array::from_fn`, here as in what follows, rows became calls of it, with AVX2: the accumulators went by way of memory, and products took twice as long.)
+    // (By `array::from_fn`, here as in what follows, rows became calls of it, with AVX2: the accumulators went by way
+    // of memory, and products took twice as long.)
     let mut row = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
     // SAFETY: as promised; each read is of the lanes of its vector.
     unsafe {
@@ -222,8 +226,8 @@ unsafe fn step<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
     }
 }
 
-/// The steps whose row of B is read whole, `UNROLL` at a time and then the rest. Inlined with constant strides, the addresses of
-/// A become constant offsets.
+/// The steps whose row of B is read whole, `UNROLL` at a time and then the rest. Inlined with constant strides, the
+/// addresses of A become constant offsets.
 ///
 /// # Safety
 /// As [`tiles`], for p < whole.
@@ -329,18 +333,20 @@ unsafe fn all_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
     }
 }
 
-/// Computes [`Tile::tiles`] tiles of `MR` rows and `NV` vectors, with `HALF` also half a vector behind them; all steps of k, or with `LISTED` those in
-/// [`Tile::needed`]. (That is known at compile time: where both loops were in one function, the compiler spent other registers on the one over all
-/// steps, which took a fifth longer.)
+/// Computes [`Tile::tiles`] tiles of `MR` rows and `NV` vectors, with `HALF` also half a vector behind them; all steps
+/// of k, or with `LISTED` those in [`Tile::needed`]. (That is known at compile time: where both loops were in one
+/// function, the compiler spent other registers on the one over all steps, which took a fifth longer.)
 ///
 /// # Safety
-/// Of each tile, with `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤ tail ≤ 8`:
-/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k; with `LISTED` where `needed` says, for its steps and MR rows, and the list for
-///   sixteen entries more;
+/// Of each tile, with `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤
+/// tail ≤ 8`:
+/// - A is readable at `i·a_row + p·a_step` for i < MR, p < k; with `LISTED` where `needed` says, for its steps and MR
+///   rows, and the list for sixteen entries more;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;
 /// - C is readable and writable at `i·c_row + j` for i < MR, j < cols, and nobody else touches those elements;
 /// - `with` is readable at `i·with_row + j` for i < MR, j < cols unless `finish` is `Store`;
-/// - `copy` is null, or writable for k rows of whole vectors for all lanes of the tile, which overlap nothing else here.
+/// - `copy` is null, or writable for k rows of whole vectors for all lanes of the tile, which overlap nothing else
+///   here.
 #[inline(always)]
 pub(super) unsafe fn tiles<I: Isa, const MR: usize, const NV: usize, const HALF: bool, const LISTED: bool>(
     isa: I,
@@ -454,8 +460,8 @@ pub(super) unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF
                 store_whole::<I, NV, HALF>(isa, acc[i], t.c.add(i * t.c_row));
             }
         } else {
-            // What is left over goes by way of memory: with its branches in it, the loop over the accumulators would not be unrolled, and they
-            // would not be in registers.
+            // What is left over goes by way of memory: with its branches in it, the loop over the accumulators would
+            // not be unrolled, and they would not be in registers.
             let mut edge = [[0.0; LANES]; MR];
             for i in 0..MR {
                 for j in 0..last {

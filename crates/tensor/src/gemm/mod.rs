@@ -81,8 +81,8 @@ pub enum Epilogue<'a> {
     Bias(&'a [f32]),
     /// `max(0, C[i,j] + bias[j])`; a NaN stays a NaN.
     BiasRelu(&'a [f32]),
-    /// `0` where `gate[i,j] ≤ 0`, else `C[i,j]`: a gradient on its way back through a ReLU whose output was the gate. The columns of
-    /// the gate are adjacent.
+    /// `0` where `gate[i,j] ≤ 0`, else `C[i,j]`: a gradient on its way back through a ReLU whose output was the gate.
+    /// The columns of the gate are adjacent.
     Gate(View<'a, f32, 2>),
 }
 
@@ -135,9 +135,10 @@ impl<'a> Gemm<'a> {
         Self { epilogue, ..self }
     }
 
-    /// Computes C. Cost: 2·m·n·k operations, fewer where A is row-major and rows of it side by side have a good part of their zeros in
-    /// common, or, with AVX2 or AVX-512 and some hundred columns, where half of A is zeros; and where it pays copies of B and of A. The buffers for them are kept by the threads, so a warm call does not
-    /// allocate. (α ≠ 1 copies A, and a C whose rows are not adjacent is computed beside its place and copied; both use buffers of the
+    /// Computes C. Cost: 2·m·n·k operations, fewer where A is row-major and rows of it side by side have a good part of
+    /// their zeros in common, or, with AVX2 or AVX-512 and some hundred columns, where half of A is zeros; and where it
+    /// pays copies of B and of A. The buffers for them are kept by the threads, so a warm call does not allocate. (α ≠
+    /// 1 copies A, and a C whose rows are not adjacent is computed beside its place and copied; both use buffers of the
     /// call.)
     ///
     /// # Errors
@@ -196,9 +197,10 @@ impl<'a> Gemm<'a> {
         Ok(())
     }
 
-    /// The route of A·B, with every step of k done, when the other threads of its pool are asleep or awake ([`Workers::now`]): for people, tests and
-    /// benches to look at. (Where not the rows but the columns of C are adjacent, [`Gemm::run`] computes Cᵀ = Bᵀ·Aᵀ, and takes the route of that. What is
-    /// returned of operands whose shapes do not go together, says nothing.)
+    /// The route of A·B, with every step of k done, when the other threads of its pool are asleep or awake
+    /// ([`Workers::now`]): for people, tests and benches to look at. (Where not the rows but the columns of C are
+    /// adjacent, [`Gemm::run`] computes Cᵀ = Bᵀ·Aᵀ, and takes the route of that. What is returned of operands whose
+    /// shapes do not go together, says nothing.)
     pub fn plan(&self, exec: Exec, workers: Workers, blocking: &Blocking) -> Plan {
         Plan::new(exec, workers, &self.product(), blocking)
     }

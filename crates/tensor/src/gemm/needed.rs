@@ -10,9 +10,10 @@
 //!         └─────┘     └─────┘   └─┘  not needed
 //! ```
 //!
-//! Four of five pixels of MNIST are 0, and so is half of what leaves a ReLU, and of the gradient that goes back through one. How many steps a
-//! tile needs, by its rows: `Y = X·W`, some samples at once, and `dW = Xᵀ·dY`, some pixels side by side, of 12,000 training images; and X and dY of
-//! the hidden layers of the chapter's networks between step 100 and 1000, least and most:
+//! Four of five pixels of MNIST are 0, and so is half of what leaves a ReLU, and of the gradient that goes back through
+//! one. How many steps a tile needs, by its rows: `Y = X·W`, some samples at once, and `dW = Xᵀ·dY`, some pixels side
+//! by side, of 12,000 training images; and X and dY of the hidden layers of the chapter's networks between step 100 and
+//! 1000, least and most:
 //!
 //! | rows | 1 | 2 | 3 | 4 | 6 | 8 |
 //! |---|---|---|---|---|---|---|
@@ -23,24 +24,27 @@
 //! | hidden, with batch norm | 50 % | 74 % | 86 % | | | |
 //! | hidden, dW = Xᵀ·dY | 49–67 % | 73–91 % | 85–98 % | | | |
 //!
-//! A hidden layer's units are alike in many samples, but not side by side: dW has nothing to gain, and does all steps. When it is allowed:
-//! `allowed.rs`. What is left out where a row of C is computed at a time, as AVX2 does in layers of more than 48 units and AVX-512 in those of more than 96:
-//! `compressed.rs`.
+//! A hidden layer's units are alike in many samples, but not side by side: dW has nothing to gain, and does all steps.
+//! When it is allowed: `allowed.rs`. What is left out where a row of C is computed at a time, as AVX2 does in layers of
+//! more than 48 units and AVX-512 in those of more than 96: `compressed.rs`.
 //!
-//! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a list.
-//! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes the pixels of a sample, and then the samples of a pixel); the bits of a
-//!    tile's rows are joined, and become numbers with one compressed store, or two lookups in a table of
-//!    256 (AVX2, portable). All in one loop, tile by tile, took half as long again: too much of it had no register.
+//! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a
+//!    list.
+//! 2. *Sixteen steps at a time.* Rows become bits first (of transposed bytes the pixels of a sample, and then the
+//!    samples of a pixel); the bits of a tile's rows are joined, and become numbers with one compressed store, or two
+//!    lookups in a table of 256 (AVX2, portable). All in one loop, tile by tile, took half as long again: too much of
+//!    it had no register.
 //! 3. *One list for all panels of B*: their tiles are of one height.
 //! 4. *Only where it pays*: a look at a dozen rows of A tells what tiles of three need.
 //!
-//! The first layer's forward product went from 105 to 59 µs, its dW from 95 to 52 (128 images of MNIST, 100 columns, one thread, AVX-512), of which
-//! the lists are 5 and 10 µs. A product of 250×100×100 takes 0.83 to 0.92 of its time with 65 to 75 % of its steps needed, one of 512×1024×1024
-//! 0.80 to 0.91.
+//! The first layer's forward product went from 105 to 59 µs, its dW from 95 to 52 (128 images of MNIST, 100 columns,
+//! one thread, AVX-512), of which the lists are 5 and 10 µs. A product of 250×100×100 takes 0.83 to 0.92 of its time
+//! with 65 to 75 % of its steps needed, one of 512×1024×1024 0.80 to 0.91.
 //!
-//! Tried and dropped: tiles of one row of floats (AVX-512), with B in place: as fast as three rows with 100 units, half as fast with 1024. (With B in whole cache
-//! lines in L1, and A's elements one after the other, they gain: `compressed.rs`.) The bits of all columns noted at once, image by image, before
-//! dW's pieces: +12 % of dW (Zen 3), for looking at a piece's bytes brings near what its tiles look up.
+//! Tried and dropped: tiles of one row of floats (AVX-512), with B in place: as fast as three rows with 100 units, half
+//! as fast with 1024. (With B in whole cache lines in L1, and A's elements one after the other, they gain:
+//! `compressed.rs`.) The bits of all columns noted at once, image by image, before dW's pieces: +12 % of dW (Zen 3),
+//! for looking at a piece's bytes brings near what its tiles look up.
 
 use super::allowed::{at_least, before, least_of};
 use super::block::first_row;
@@ -84,7 +88,8 @@ pub(super) struct Needed {
     counts: Vec<usize>,
     /// Entries from list to list.
     stride: usize,
-    /// A bit for each element of A that is not 0, in words of their own for each row; of transposed bytes for each step.
+    /// A bit for each element of A that is not 0, in words of their own for each row; of transposed bytes for each
+    /// step.
     words: Vec<u64>,
     /// Those turned around: in words for each row after all.
     turned: Vec<u64>,
@@ -173,8 +178,8 @@ impl Needed {
         exec.run(ListOfRows { words, words_of_row, tiles: shares.zip(lists), counts });
     }
 
-    /// What tiles read, the first of which has that number, and whose first row of A is `row`, in a block of these steps: bytes, if they are to be
-    /// looked up.
+    /// What tiles read, the first of which has that number, and whose first row of A is `row`, in a block of these
+    /// steps: bytes, if they are to be looked up.
     pub fn steps(&self, source: Source<'_>, looks_up: bool, tile: usize, row: usize, steps: &Range<usize>) -> Steps {
         // The next tiles' lists and counts are found from these.
         assert!(
@@ -198,7 +203,8 @@ impl Needed {
     }
 }
 
-/// Notes which elements of some rows of A are not 0; of a row that up to them has one so small that a product of it might underflow, all.
+/// Notes which elements of some rows of A are not 0; of a row that up to them has one so small that a product of it
+/// might underflow, all.
 struct LookAtFloats<'a> {
     a: View<'a, f32, 2>,
     rows: Range<usize>,
@@ -387,8 +393,8 @@ const COLUMNS: usize = 48;
 const SAMPLE: usize = 12;
 const SAMPLED_STEPS: usize = 1024;
 
-/// Share of the steps up to which leaving out the others pays: a step of a list takes 1.6 times as long as one of all steps.
-/// (Of floats: [`Row::floats_pay`](table::Row::floats_pay).)
+/// Share of the steps up to which leaving out the others pays: a step of a list takes 1.6 times as long as one of all
+/// steps. (Of floats: [`Row::floats_pay`](table::Row::floats_pay).)
 const PAYS: f64 = 0.55;
 
 /// What a product leaves out.
@@ -420,8 +426,8 @@ fn is_short(exec: Exec, source: Source<'_>) -> bool {
     matches!(source, Source::Floats(a) if a.strides()[1] == 1 && (1..=most).contains(&a.cols()))
 }
 
-/// What products ask to know of the bytes of a matrix in rows of `width`, to be given with rows of them ([`ByteRows::with_nonzero`]); `None` where they do not ask,
-/// and where too few are 0 ([`NonzeroBytes::of`]).
+/// What products ask to know of the bytes of a matrix in rows of `width`, to be given with rows of them
+/// ([`ByteRows::with_nonzero`]); `None` where they do not ask, and where too few are 0 ([`NonzeroBytes::of`]).
 ///
 /// # Panics
 /// If the bytes are no whole rows.
@@ -429,8 +435,8 @@ pub fn find_nonzero(exec: Exec, bytes: &[u8], width: usize) -> Option<NonzeroByt
     if table::row(exec.isa()).elements.is_some() { NonzeroBytes::of(exec, bytes, width) } else { None }
 }
 
-/// Columns of a block of [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied with matrices of k×n again and again; `None`
-/// where products do not ask for them.
+/// Columns of a block of [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied
+/// with matrices of k×n again and again; `None` where products do not ask for them.
 pub fn block_of_nonzero(exec: Exec, [k, n]: [usize; 2]) -> Option<usize> {
     (k >= ROWS && has_elements(exec, n))
         .then(|| block_of_elements(table::row(exec.isa()), [k, n], RowsAre::Images, &Blocking::of(exec.isa())))
@@ -472,7 +478,8 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
     }
 }
 
-/// The share of the elements of A that are not 0, as far as a few tell, or, if that is known, all images that A is picked from.
+/// The share of the elements of A that are not 0, as far as a few tell, or, if that is known, all images that A is
+/// picked from.
 fn share_not_zero(exec: Exec, source: Source<'_>) -> f64 {
     if let Source::Bytes(bytes) | Source::BytesTransposed(bytes) = source
         && let Some((found, _)) = bytes.nonzero()
@@ -491,7 +498,8 @@ fn share_not_zero(exec: Exec, source: Source<'_>) -> f64 {
     f64::from(count) / (rows * columns).max(1) as f64
 }
 
-/// Notes which elements are not 0 of the first rows of A as it lies in memory, a multiple of `unit` of them. Returns how many rows and columns those are.
+/// Notes which elements are not 0 of the first rows of A as it lies in memory, a multiple of `unit` of them. Returns
+/// how many rows and columns those are.
 fn look_at_some(exec: Exec, source: Source<'_>, unit: usize, words: &mut Vec<u64>) -> [usize; 2] {
     words.clear();
     let [rows, width] = match source {
@@ -547,7 +555,8 @@ mod tests {
         for isa in AnyIsa::available() {
             let exec = Exec::with_isa(isa, 1);
             let of = |a: View<'_, f32, 2>, n| left_out(exec, Source::Floats(a), n);
-            // AVX-512's tiles of three rows leave out steps too, and gain more by zeros that are not by chance: it asks for fewer elements in 100 columns.
+            // AVX-512's tiles of three rows leave out steps too, and gain more by zeros that are not by chance: it asks
+            // for fewer elements in 100 columns.
             let [wide, at_100, short_at_16] = match isa.name() {
                 "avx2" => [LeftOut::Elements; 3],
                 "avx512" => [LeftOut::Elements, LeftOut::Nothing, LeftOut::Nothing],

@@ -12,17 +12,19 @@
 //!
 //! Plain: `panel[p][j] = B[p, j]`. Three routes by the strides of B:
 //!
-//! 1. *Adjacent columns*: a row of the panel is copied after the other, and one eight rows ahead is asked for. Column by column of vectors,
-//!    each on another page, packing took 7 % of a 512³ product; this takes 4 to 5 %, and the product gained 3 to 7 %.
-//! 2. *Adjacent rows* (a transposed matrix, as in dX = dY·Wᵀ): 16×16 blocks are transposed in registers, the ragged ones at the edges
-//!    too (element by element they cost dX 4 %). It is 9 % of the dX of the chapter's layers.
+//! 1. *Adjacent columns*: a row of the panel is copied after the other, and one eight rows ahead is asked for. Column
+//!    by column of vectors, each on another page, packing took 7 % of a 512³ product; this takes 4 to 5 %, and the
+//!    product gained 3 to 7 %.
+//! 2. *Adjacent rows* (a transposed matrix, as in dX = dY·Wᵀ): 16×16 blocks are transposed in registers, the ragged
+//!    ones at the edges too (element by element they cost dX 4 %). It is 9 % of the dX of the chapter's layers.
 //! 3. *Neither*: element by element.
 //!
-//! A B of the first kind need not be packed ahead: the first tile of rows reads it in place and writes the panel as it goes
-//! ([`Plan::copies`](super::Plan::copies)), under the cover of its multiplications: +2 to 4 % of a large product, +7 % of one with 100 rows.
-//! Several threads by rows still pack it ahead, together.
+//! A B of the first kind need not be packed ahead: the first tile of rows reads it in place and writes the panel as it
+//! goes ([`Plan::copies`](super::Plan::copies)), under the cover of its multiplications: +2 to 4 % of a large product,
+//! +7 % of one with 100 rows. Several threads by rows still pack it ahead, together.
 //!
-//! Tried and dropped: buffers on 2 MB pages, −1 to +1 %; transposing with masked broadcasts, which the compiler turns back into shuffles.
+//! Tried and dropped: buffers on 2 MB pages, −1 to +1 %; transposing with masked broadcasts, which the compiler turns
+//! back into shuffles.
 
 use super::allowed::Sizes;
 use super::microkernel::Tile;
@@ -56,7 +58,8 @@ pub(super) struct Pack<const LOOK: bool>(PackPanel);
 impl<const LOOK: bool> Pack<LOOK> {
     /// # Safety
     /// - `b` is readable at `p·row_stride + j·column_stride` for p < k, j < columns;
-    /// - `width` is `8·⌈columns/8⌉` or more, but less than `columns + 16`; `to` is writable for `k · width` floats that overlap nothing read here, and nobody else touches them.
+    /// - `width` is `8·⌈columns/8⌉` or more, but less than `columns + 16`; `to` is writable for `k · width` floats that
+    ///   overlap nothing read here, and nobody else touches them.
     pub unsafe fn new(panel: PackPanel) -> Self {
         Self(panel)
     }
@@ -105,7 +108,8 @@ const AHEAD: usize = 8;
 /// Rows of adjacent elements.
 ///
 /// # Safety
-/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width ≥ columns` at each, less than 16 more.
+/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width ≥ columns` at each, less than
+/// 16 more.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn copy_rows<I: Isa, const LOOK: bool>(
@@ -147,8 +151,8 @@ unsafe fn copy_rows<I: Isa, const LOOK: bool>(
 /// Columns of `k` adjacent elements each.
 ///
 /// # Safety
-/// `from` is readable for `k` floats at each of `count ≤ 16` columns, `to` writable for `stored` floats, `count ≤ stored ≤ 16`, at
-/// each of `k` rows.
+/// `from` is readable for `k` floats at each of `count ≤ 16` columns, `to` writable for `stored` floats, `count ≤
+/// stored ≤ 16`, at each of `k` rows.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn transpose_columns<I: Isa, const LOOK: bool>(
@@ -164,7 +168,8 @@ unsafe fn transpose_columns<I: Isa, const LOOK: bool>(
 ) {
     for p in (0..k).step_by(LANES) {
         let rows = LANES.min(k - p);
-        // The block beside this one is the next but k/16: time enough for it to come from beyond L2 (+3 % of a transposed 512³).
+        // The block beside this one is the next but k/16: time enough for it to come from beyond L2 (+3 % of a
+        // transposed 512³).
         for l in 0..count {
             isa.prefetch(from.wrapping_add((l + LANES) * column_stride + p));
         }
@@ -193,10 +198,11 @@ unsafe fn transpose_columns<I: Isa, const LOOK: bool>(
 
 /// Some tiles' rows of a transposed A to pack, one tile after the other: `to[p·rows + i] = A[i, p]` in each.
 ///
-/// Each step of k of such an A lies in lines of its own, `a_step` from the step before; a tile of 6 rows uses 24 bytes of a line. With
-/// rows of 1024 floats all those lines want the same place in L1, and every one of them misses, panel after panel: 102 GFLOP/s
-/// in a 1024×512×1024 product with a transposed A, where the packed one has 205. Packed tile by tile it had 162: a line was fetched from
-/// beyond L2 (where they all want the same place too) for each of the three tiles that use it.
+/// Each step of k of such an A lies in lines of its own, `a_step` from the step before; a tile of 6 rows uses 24 bytes
+/// of a line. With rows of 1024 floats all those lines want the same place in L1, and every one of them misses, panel
+/// after panel: 102 GFLOP/s in a 1024×512×1024 product with a transposed A, where the packed one has 205. Packed tile
+/// by tile it had 162: a line was fetched from beyond L2 (where they all want the same place too) for each of the three
+/// tiles that use it.
 pub(super) struct PackRows<'a> {
     /// A[0, 0] of the first tile, and its stride from step to step.
     pub a: *const f32,

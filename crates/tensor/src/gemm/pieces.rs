@@ -20,8 +20,8 @@ use std::cell::Cell;
 use std::ops::Range;
 
 thread_local! {
-    /// This thread's buffer for a piece of C that is handed over, grown to the largest it has met. It is taken out while in use: a thread that
-    /// waits inside rayon may be handed another product.
+    /// This thread's buffer for a piece of C that is handed over, grown to the largest it has met. It is taken out
+    /// while in use: a thread that waits inside rayon may be handed another product.
     static PIECE: Cell<AlignedBuf<f32>> = Cell::default();
     /// The same for rows of A that are converted from bytes.
     static CONVERTED: Cell<AlignedBuf<f32>> = Cell::default();
@@ -38,10 +38,12 @@ pub(super) struct Piece<'a> {
 /// Takes the pieces of C, each element once, on whichever thread computed it.
 pub(super) type Consumer<'a> = &'a (dyn Fn(Piece<'_>) + Sync);
 
-/// Most rows of C in a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100 columns is 19 KB.
+/// Most rows of C in a piece that is handed over: eight tiles of six, or three vectors of a turned tile. A piece of 100
+/// columns is 19 KB.
 pub(super) const PIECE_ROWS: usize = 48;
 
-/// The same where tiles leave out steps: as many rows of transposed bytes as are looked at together, whole vectors of them if they are converted.
+/// The same where tiles leave out steps: as many rows of transposed bytes as are looked at together, whole vectors of
+/// them if they are converted.
 const MOST_ROWS: usize = 64;
 
 /// If they are looked up: less what is over in a multiple of the heights of such tiles.
@@ -54,12 +56,12 @@ const CONVERTED_ROWS: usize = 36;
 /// The same for tiles that leave out steps: their panel of B has to come to L1 once for each so many rows.
 const LISTED_CONVERTED_ROWS: usize = 128;
 
-/// Most columns of bytes that are converted at a time. 128 steps of them are 106 KB, in L2; a row of bytes is found four times and not seventeen,
-/// which took as long as converting it.
+/// Most columns of bytes that are converted at a time. 128 steps of them are 106 KB, in L2; a row of bytes is found
+/// four times and not seventeen, which took as long as converting it.
 pub(super) const CONVERTED_COLUMNS: usize = 208;
 
-/// Cache lines that tiles ask for while they multiply: those of the 36 rows of bytes after theirs, for 784 columns. What is more
-/// comes when it is needed.
+/// Cache lines that tiles ask for while they multiply: those of the 36 rows of bytes after theirs, for 784 columns.
+/// What is more comes when it is needed.
 pub(super) struct Ask {
     lines: [*const f32; ASK_LINES],
     count: usize,
@@ -116,8 +118,8 @@ pub(super) fn make_room(source: Source<'_>, columns: usize, hands_over: bool) {
     PIECE.set(piece);
 }
 
-/// Computes some rows of C: all at once, or, where A is converted or C is handed over, piece by piece. `turned` are the columns behind `block`'s;
-/// with `copies` the block's B is packed by the first tile.
+/// Computes some rows of C: all at once, or, where A is converted or C is handed over, piece by piece. `turned` are the
+/// columns behind `block`'s; with `copies` the block's B is packed by the first tile.
 pub(super) fn pieces(
     exec: Exec,
     block: &Block<'_>,
@@ -172,8 +174,8 @@ pub(super) fn pieces(
             let size = rows.len() * columns.len();
             if consumer.is_some() {
                 kept.make_room(MOST_ROWS * columns.len());
-                // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No tile writes
-                // beyond C's rows and columns, so none leaves the buffer.
+                // C[rows.start, columns.start] is the buffer's first element; the others follow with its row stride. No
+                // tile writes beyond C's rows and columns, so none leaves the buffer.
                 operands.c_row = columns.len();
                 operands.c = kept.as_mut_ptr().wrapping_sub(rows.start * columns.len() + columns.start);
             }

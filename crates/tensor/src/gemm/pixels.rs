@@ -12,23 +12,30 @@
 //!   └─────────────────┘            └ pixel 5   · · · · · 6
 //! ```
 //!
-//! 1. *Two pixels.* Pixels side by side are alike: of MNIST's samples 19 % need one, 22 % one of two, 26 % one of three. So two rows of C share each row of dY, and
-//!    the multiply-adds are what takes the time (7 cycles a step of two rows of seven registers), not the loads, as with a row alone (two times 4.5, of 9 % fewer steps), and
-//!    fewer loops end where the CPU did not foresee it. 100 samples: 27 µs, a row alone 35. With AVX2 two rows have no room in sixteen registers, and a row is alone.
-//! 2. *Bytes, not lists.* Known bytes ([`NonzeroBytes`]) are dealt out to places, a store each (13 µs for the 15 000 of 100 samples), and a word's bits say
-//!    where they are. To append each to its pixel's list took 17 µs, for the end of the list is loaded and stored too, and 10 more to make one list of all.
-//! 3. *One loop* over both words of a row: to change the word is two conditional moves. A loop for each took 1 µs more. And the words of the next rows are found before
-//!    the loop over these: where a loop ends is not foreseen, and then they would be waited for (1 to 1.5 µs).
+//! 1. *Two pixels.* Pixels side by side are alike: of MNIST's samples 19 % need one, 22 % one of two, 26 % one of
+//!    three. So two rows of C share each row of dY, and the multiply-adds are what takes the time (7 cycles a step of
+//!    two rows of seven registers), not the loads, as with a row alone (two times 4.5, of 9 % fewer steps), and fewer
+//!    loops end where the CPU did not foresee it. 100 samples: 27 µs, a row alone 35. With AVX2 two rows have no room
+//!    in sixteen registers, and a row is alone.
+//! 2. *Bytes, not lists.* Known bytes ([`NonzeroBytes`]) are dealt out to places, a store each (13 µs for the 15 000 of
+//!    100 samples), and a word's bits say where they are. To append each to its pixel's list took 17 µs, for the end of
+//!    the list is loaded and stored too, and 10 more to make one list of all.
+//! 3. *One loop* over both words of a row: to change the word is two conditional moves. A loop for each took 1 µs more.
+//!    And the words of the next rows are found before the loop over these: where a loop ends is not foreseen, and then
+//!    they would be waited for (1 to 1.5 µs).
 //! 4. *Sheets* of 256 pixels, 32 KB, are dealt to before the next: as many as a byte tells apart, and L1 holds them.
-//! 5. Of images of which nothing is known all bytes are turned, in squares of 16×16, four side by side, so that a line of an image is found once.
+//! 5. Of images of which nothing is known all bytes are turned, in squares of 16×16, four side by side, so that a line
+//!    of an image is found once.
 //!
-//! All of it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A to C to 0.92 to 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with
-//! AVX2 there as long as before).
+//! All of it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A to C to 0.92 to
+//! 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with AVX2 there as long as before).
 //!
-//! Tried and dropped: pieces of 96 rows, and not 48, to be handed over: within the noise. Lists of the words' bits: 3 µs more. Addresses of dY's rows kept as pointers, by a word of
-//! assembly, because a multiply-add with an index in its address is two micro-operations: as fast.
+//! Tried and dropped: pieces of 96 rows, and not 48, to be handed over: within the noise. Lists of the words' bits: 3
+//! µs more. Addresses of dY's rows kept as pointers, by a word of assembly, because a multiply-add with an index in its
+//! address is two micro-operations: as fast.
 //!
-//! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where dY does not allow it, all steps are done.
+//! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where dY does not
+//! allow it, all steps are done.
 
 use super::HALF_LANES;
 use super::compress::AHEAD;
@@ -130,7 +137,8 @@ impl Op for Deal<'_> {
                 {
                     next.prefetch(isa);
                 }
-                // SAFETY: the columns are columns of what was found, and those of the sheet. There is a row for each of them, and a sample is less than its length.
+                // SAFETY: the columns are columns of what was found, and those of the sheet. There is a row for each of
+                // them, and a sample is less than its length.
                 unsafe {
                     let to = to.as_mut_ptr().add(sample);
                     let (pairs, count) = record.pairs(from, until);
@@ -176,7 +184,8 @@ impl Op for Turn<'_> {
                 pointers[sixteen_samples.len()..].fill(first);
                 for (part, to) in to.chunks_exact_mut(LANES * MOST_SAMPLES).enumerate() {
                     let from = pointers.map(|row| row.wrapping_add(LANES * part));
-                    // SAFETY: sixty-four bytes are readable at each pointer; sixteen rows are writable from column 16·sixteen, of eight such columns, on.
+                    // SAFETY: sixty-four bytes are readable at each pointer; sixteen rows are writable from column
+                    // 16·sixteen, of eight such columns, on.
                     unsafe { isa.transpose_bytes(from, to.as_mut_ptr().add(LANES * sixteen), MOST_SAMPLES) }
                 }
             }
@@ -221,7 +230,8 @@ unsafe fn needed_by<I: Isa, const R: usize>(isa: I, bytes: *const u8, samples: u
 /// - `bytes` is readable for a row of [`MOST_SAMPLES`] for each row, and 2R − 1 more;
 /// - `panel` is readable for `cols` floats for each sample, of which there are at most [`MOST_SAMPLES`];
 /// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
-/// - `last` is a tile as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the other.
+/// - `last` is a tile as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the
+///   other.
 #[inline(always)]
 pub(super) unsafe fn pixel_rows<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
     isa: I,

@@ -1,7 +1,8 @@
 //! How one product is to be computed: what is packed, how it is blocked, which thread does what.
 //!
-//! A plan is a function of the shape, the strides, the ISA, the number of threads and whether they are awake; it can be printed
-//! ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the result.
+//! A plan is a function of the shape, the strides, the ISA, the number of threads and whether they are awake; it can be
+//! printed ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the
+//! result.
 
 use super::HALF_LANES;
 use super::block::MOST_TILES;
@@ -18,30 +19,32 @@ use crate::team::{self, Workers, uneven};
 use std::fmt;
 use std::sync::OnceLock;
 
-/// Block sizes and thresholds, as they were measured best, cut to this machine's caches: [`Blocking::of`] an ISA, and `Default` for the best there is;
-/// tests shrink them.
+/// Block sizes and thresholds, as they were measured best, cut to this machine's caches: [`Blocking::of`] an ISA, and
+/// `Default` for the best there is; tests shrink them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {
-    /// Steps of k in a packed block of B. The rows of A that a tile multiplies with it, 6 × 512 floats or 12 KB with AVX-512, are still in L1 with the
-    /// next panel. Each further block of k reads and writes C once more, and a tile takes 60 cycles to begin and to end: AVX2's, which takes 6 cycles
-    /// for a step and not 12, wants twice as many steps.
+    /// Steps of k in a packed block of B. The rows of A that a tile multiplies with it, 6 × 512 floats or 12 KB with
+    /// AVX-512, are still in L1 with the next panel. Each further block of k reads and writes C once more, and a tile
+    /// takes 60 cycles to begin and to end: AVX2's, which takes 6 cycles for a step and not 12, wants twice as many
+    /// steps.
     pub kc: usize,
-    /// Columns in a packed block of B, which stays in L2: 512 × 512 floats are half of 2 MB. Each further block of columns reads
-    /// A once more.
+    /// Columns in a packed block of B, which stays in L2: 512 × 512 floats are half of 2 MB. Each further block of
+    /// columns reads A once more.
     pub nc: usize,
     /// Bytes of a panel of B that stays in L1 beside the rows of A.
     pub near: usize,
     /// The same where steps are left out: a quarter of the rows of such a panel, or more, are hardly ever read.
     pub near_listed: usize,
-    /// The same where a row of C is computed at a time, of A's elements that are not 0: the panel is all there is in L1 but a row of everything.
+    /// The same where a row of C is computed at a time, of A's elements that are not 0: the panel is all there is in L1
+    /// but a row of everything.
     pub near_elements: usize,
-    /// Rows of bytes of which what is not 0 is listed together: the lists, of some 150 elements each, and the accumulators of a panel stay in L2. That they
-    /// do took an evaluation to 0.93 of its time.
+    /// Rows of bytes of which what is not 0 is listed together: the lists, of some 150 elements each, and the
+    /// accumulators of a panel stay in L2. That they do took an evaluation to 0.93 of its time.
     pub group: usize,
     /// Bytes of a C that stays in L2.
     pub near_c: usize,
-    /// Bytes of a B with adjacent columns above which it is packed. A smaller one stays in L2 as it is, and the copy costs more than it
-    /// saves, unless its rows lie a page or more apart.
+    /// Bytes of a B with adjacent columns above which it is packed. A smaller one stays in L2 as it is, and the copy
+    /// costs more than it saves, unless its rows lie a page or more apart.
     pub pack_above: usize,
     /// Rows of C below which such a B is not packed: each packed element is used once a tile of rows.
     pub pack_rows: usize,
@@ -56,8 +59,9 @@ pub struct Blocking {
 }
 
 impl Blocking {
-    /// Blocks for the tiles of an ISA and for caches of these sizes in bytes (L1 of data, and L2, of one core). While a tile goes down a panel, eight
-    /// rows of A and the panel, as many steps as are in a block, take three times L1; the block of B takes half of L2.
+    /// Blocks for the tiles of an ISA and for caches of these sizes in bytes (L1 of data, and L2, of one core). While a
+    /// tile goes down a panel, eight rows of A and the panel, as many steps as are in a block, take three times L1; the
+    /// block of B takes half of L2.
     pub fn for_caches(isa: AnyIsa, l1: usize, l2: usize) -> Self {
         let panel = panel_columns(table::row(isa));
         let kc = (3 * l1 / ((panel + 8) * size_of::<f32>())).clamp(128, 1024);
@@ -116,8 +120,9 @@ pub enum Split {
         /// Into so many chunks the rows are cut.
         chunks: usize,
     },
-    /// The threads take chunks of rows, and each packs all of B for itself: for a small B, where waiting for each other costs more and the rows
-    /// of a batch stay with their threads; and where rows of A are packed, which costs more than packing B, and by columns each would pack all.
+    /// The threads take chunks of rows, and each packs all of B for itself: for a small B, where waiting for each other
+    /// costs more and the rows of a batch stay with their threads; and where rows of A are packed, which costs more
+    /// than packing B, and by columns each would pack all.
     OwnRows {
         /// At most so many threads.
         threads: usize,
@@ -192,12 +197,14 @@ pub struct Plan {
     pub tiles: Tiles,
     /// Whether B is copied into panels.
     pub pack: bool,
-    /// Whether the first tile of rows reads B in place and packs it for the others. Where threads share the rows, B is packed before.
+    /// Whether the first tile of rows reads B in place and packs it for the others. Where threads share the rows, B is
+    /// packed before.
     pub copies: bool,
     /// Whether a tile's rows of a transposed A are copied together before they are multiplied with the panels.
     pub packs_a: bool,
-    /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed. Else all of k; but if steps are left out, as many as a list
-    /// holds, and where bytes are converted for that, as many as let a panel stay in L1.
+    /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed. Else all of k; but if steps
+    /// are left out, as many as a list holds, and where bytes are converted for that, as many as let a panel stay in
+    /// L1.
     pub kc: usize,
     /// Columns in a block, at most.
     pub nc: usize,
@@ -205,13 +212,15 @@ pub struct Plan {
     pub near: usize,
     /// Rows of bytes that are listed together, if elements are left out ([`Blocking::group`]).
     pub group: usize,
-    /// Whether each panel of B is multiplied with all rows before the next: for panels that stay in L1, and a C that stays in L2.
+    /// Whether each panel of B is multiplied with all rows before the next: for panels that stay in L1, and a C that
+    /// stays in L2.
     pub panels_first: bool,
     /// So many of the last columns are computed turned, as rows of Cᵀ = Bᵀ·Aᵀ.
     pub turned: usize,
     /// The threads' shares.
     pub split: Split,
-    /// What the threads keep room for, if the next product of this shape may go another way: a warm call does not allocate whichever way it goes.
+    /// What the threads keep room for, if the next product of this shape may go another way: a warm call does not
+    /// allocate whichever way it goes.
     pub(super) either: Option<Room>,
 }
 
@@ -264,7 +273,8 @@ impl Plan {
         };
         let even_steps = |most: usize| k.div_ceil(k.div_ceil(most.max(1)).max(1));
         let halves = n.div_ceil(HALF_LANES);
-        // Bytes that are converted for tiles that leave out steps: blocks of a panel that stay in L1, and whole vectors of bytes.
+        // Bytes that are converted for tiles that leave out steps: blocks of a panel that stay in L1, and whole vectors
+        // of bytes.
         let converts = skips && from_bytes && !row.looks_up;
         let kc = if converts && !one_block {
             let panels = halves.div_ceil(row.max_halves(Tiles::Wide)).max(1);
@@ -279,7 +289,8 @@ impl Plan {
         } else {
             k
         };
-        // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and again.
+        // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and
+        // again.
         let panels_first = converts || (!skips && bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c);
 
         // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
@@ -288,8 +299,8 @@ impl Plan {
             if !pack && !skips && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
 
         let bands = m / row.max_rows(Tiles::Full, row.max_halves(Tiles::Full).min(halves).max(1));
-        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session, and one that leaves out steps: each
-        // chunk of columns looks at all of A.
+        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session, and one
+        // that leaves out steps: each chunk of columns looks at all of A.
         let even = skips || work < EVEN || workers == Workers::Helping;
         let chunks = if even { threads } else { uneven(threads) };
         let packs_a = !from_bytes
@@ -299,8 +310,8 @@ impl Plan {
             && a_strides[0] == 1
             && a_strides[1] > 1
             && n >= PANELS * panel;
-        // Each block of columns packs all of A once more, and so does each thread that has its own: the blocks are wider, of fewer steps, and
-        // the threads take rows.
+        // Each block of columns packs all of A once more, and so does each thread that has its own: the blocks are
+        // wider, of fewer steps, and the threads take rows.
         let wide = packs_a && !one_block;
         let (kc, nc) = if wide && n > blocking.nc {
             (even_steps((blocking.kc / 2).max(1)), 2 * blocking.nc)
@@ -359,7 +370,8 @@ impl Plan {
         Cut { block: self.kc, group: self.group }
     }
 
-    /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and columns it has alone.
+    /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and
+    /// columns it has alone.
     fn of_elements(row: &table::Row, product: &Product, workers: Workers, threads: usize, blocking: &Blocking) -> Self {
         let [m, k, n] = product.shape;
         let rows_are = match product {
@@ -409,10 +421,11 @@ pub(super) enum RowsAre {
     Pixels,
 }
 
-/// Steps of a block of it, in whole vectors of A: as many as let a panel stay in L1. Of images, with AVX-512, as many as fill L1: a good part of such a panel is
-/// the edges of images, which are black and are hardly ever read. With 112 steps of seven registers, and not 96, the first product of an evaluation took 0.9 of
-/// its time. (With AVX2 and its smaller L1 it was not measured.) Of pixels a quarter more: not all samples need every row, and with
-/// AVX-512 two of them share what they read.
+/// Steps of a block of it, in whole vectors of A: as many as let a panel stay in L1. Of images, with AVX-512, as many
+/// as fill L1: a good part of such a panel is the edges of images, which are black and are hardly ever read. With 112
+/// steps of seven registers, and not 96, the first product of an evaluation took 0.9 of its time. (With AVX2 and its
+/// smaller L1 it was not measured.) Of pixels a quarter more: not all samples need every row, and with AVX-512 two of
+/// them share what they read.
 pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], rows_are: RowsAre, blocking: &Blocking) -> usize {
     let step = (panel_of_elements(row, n) * size_of::<f32>()).max(1);
     let near = match rows_are {
@@ -425,8 +438,8 @@ pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], rows_are: 
     k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(LANES)
 }
 
-/// Rows so many bytes apart are each on another page, and where that is a power of two they also want the same places in L1: read in
-/// place they cost half of the speed.
+/// Rows so many bytes apart are each on another page, and where that is a power of two they also want the same places
+/// in L1: read in place they cost half of the speed.
 const PAGE: usize = 4096;
 
 /// Panels of B that repay packing the rows of a transposed A.
@@ -437,16 +450,18 @@ const CHUNK_ROWS: usize = 96;
 /// The same where B is packed, and A looked through, for each chunk.
 const OWN_CHUNK_ROWS: usize = 192;
 
-/// The chunks of a session's product of `m` rows, each of at least so many. A helper may be busy with something else, and come late: a tall product has more
-/// chunks to take.
+/// The chunks of a session's product of `m` rows, each of at least so many. A helper may be busy with something else,
+/// and come late: a tall product has more chunks to take.
 fn helped_chunks(m: usize, rows: usize, threads: usize) -> usize {
     threads * (m / (threads * rows)).clamp(1, 4)
 }
 
-/// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against two.
+/// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against
+/// two.
 const HELPED: usize = 5;
 
-/// Plans a product for what the other threads are doing, and runs it. Alone, or too small to be shared, nobody is asked, or told.
+/// Plans a product for what the other threads are doing, and runs it. Alone, or too small to be shared, nobody is
+/// asked, or told.
 pub(super) fn execute(exec: Exec, product: &Product, blocking: &Blocking, run: impl FnOnce(&Plan)) {
     let (several, share) = (exec.threads() > 1, product.work() / 2);
     let asks = several && share >= blocking.per_thread / HELPED;
@@ -458,7 +473,8 @@ pub(super) fn execute(exec: Exec, product: &Product, blocking: &Blocking, run: i
     }
 }
 
-/// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread wakes.
+/// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread
+/// wakes.
 const EVEN: usize = 4_000_000;
 
 /// Up to so many columns are computed turned: as rows of a tile they cost less than as a vector that is not full.

@@ -11,21 +11,23 @@ use crate::isa::{Avx2, Avx512};
 /// A tile compiled for one ISA: it computes some, one below the other.
 pub(super) type Kernel = for<'a, 'b> unsafe fn(&'a mut Tile<'b>);
 
-/// The tiles of one ISA: `kernels[halves − 1][MR − 1]`, where a tile is `halves` half vectors (of eight columns) wide. Every
-/// height up to the greatest is there, so that rows are shared out evenly and none is padded.
+/// The tiles of one ISA: `kernels[halves − 1][MR − 1]`, where a tile is `halves` half vectors (of eight columns) wide.
+/// Every height up to the greatest is there, so that rows are shared out evenly and none is padded.
 pub(super) struct Row {
     pub name: &'static str,
     pub kernels: &'static [&'static [Kernel]],
-    /// Those that leave out steps ([`super::needed`]). The widest have few rows: the fewer rows, the fewer steps they need.
+    /// Those that leave out steps ([`super::needed`]). The widest have few rows: the fewer rows, the fewer steps they
+    /// need.
     pub listed: &'static [&'static [Kernel]],
     /// Half vectors in a register.
     halves: usize,
     /// Fewest rows of the tallest wide tile, where there are kernels of so many.
     wide_rows: usize,
-    /// Whether tiles that leave out steps look up the floats that bytes stand for. Else the bytes are converted first, and k is cut into blocks whose panel
-    /// of B stays in L1.
+    /// Whether tiles that leave out steps look up the floats that bytes stand for. Else the bytes are converted first,
+    /// and k is cut into blocks whose panel of B stays in L1.
     pub looks_up: bool,
-    /// Share of the steps, of those that tiles of three rows need, up to which leaving out the others pays where A is floats; `None`: never.
+    /// Share of the steps, of those that tiles of three rows need, up to which leaving out the others pays where A is
+    /// floats; `None`: never.
     pub floats_pay: Option<f64>,
     /// A row of C at a time ([`super::compressed`]).
     pub elements: Option<ByElement>,
@@ -43,9 +45,10 @@ pub(super) struct ByElement {
     pub pays: f64,
     /// To list an element of A, zero or not, takes as long as a product of one with so many columns.
     pub list_costs: ListCosts,
-    /// Most steps of a product that is so short that it had best be computed a row at a time, zeros or not. Where tiles begin and end is what takes its time, and
-    /// a row of thirteen registers does it in less than AVX2's tiles of six by two do for as many elements: 128×10×100, dX of workload A's last layer, took 0.6 to
-    /// 0.7 of it; with 16 steps 0.8, with 24 as long. AVX-512's, of 14 by 2, do it as quickly.
+    /// Most steps of a product that is so short that it had best be computed a row at a time, zeros or not. Where tiles
+    /// begin and end is what takes its time, and a row of thirteen registers does it in less than AVX2's tiles of six
+    /// by two do for as many elements: 128×10×100, dX of workload A's last layer, took 0.6 to 0.7 of it; with 16 steps
+    /// 0.8, with 24 as long. AVX-512's, of 14 by 2, do it as quickly.
     pub short: usize,
 }
 
@@ -91,7 +94,8 @@ impl Row {
         if tiles == Tiles::Wide { self.listed.len() } else { self.kernels.len() }
     }
 
-    /// The tallest tile of that width. Of the wide ones: as few rows as have eight accumulators, but at least `wide_rows`, if there are so many.
+    /// The tallest tile of that width. Of the wide ones: as few rows as have eight accumulators, but at least
+    /// `wide_rows`, if there are so many.
     pub fn max_rows(&self, tiles: Tiles, halves: usize) -> usize {
         let most = self.heights(tiles, halves).len();
         if tiles == Tiles::Wide {
@@ -120,7 +124,8 @@ pub fn tile_names(isa: AnyIsa) -> Vec<String> {
     (1..=row.kernels.len()).map(name).collect()
 }
 
-/// The kernels of one width, `NV` whole vectors and perhaps half a one, by height; after `listed` those that leave out steps.
+/// The kernels of one width, `NV` whole vectors and perhaps half a one, by height; after `listed` those that leave out
+/// steps.
 macro_rules! heights {
     (listed $isa:ident, $nv:literal, $half:literal: $($mr:literal)*) => { &[$($isa::<$mr, $nv, $half, true>),*] };
     ($isa:ident, $nv:literal, $half:literal: $($mr:literal)*) => { &[$($isa::<$mr, $nv, $half, false>),*] };
@@ -188,7 +193,8 @@ macro_rules! of_halves {
     };
 }
 
-/// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one; 2×48, of a list, twelve, one and two.
+/// Sixteen `ymm` registers: 6×16 takes twelve, two for B and one for A; 12×8 takes twelve, one and one; 2×48, of a
+/// list, twelve, one and two.
 #[cfg(target_arch = "x86_64")]
 static AVX2: Row = Row {
     name: "avx2",

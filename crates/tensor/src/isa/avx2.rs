@@ -48,8 +48,8 @@ fn first(count: usize) -> (__m256i, __m256i) {
     unsafe { (_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from[8..].as_ptr().cast())) }
 }
 
-/// Stores the first `count` of eight lanes, by fours, twos and ones: a masked store is forty micro-operations on AMD's CPUs (Zen 3), which was a
-/// quarter of the time of a product of 100×100×100.
+/// Stores the first `count` of eight lanes, by fours, twos and ones: a masked store is forty micro-operations on AMD's
+/// CPUs (Zen 3), which was a quarter of the time of a product of 100×100×100.
 ///
 /// # Safety
 /// `to` is writable for `count` floats, at most eight.
@@ -176,8 +176,8 @@ impl Isa for Avx2 {
             _mm_cvtsi128_si64(_mm_shuffle_epi8(bytes, order)).to_le_bytes()
         }
     }
-    /// Rows i and i + 8 are interleaved, four times over. Each time the highest bit of a byte's row number becomes the lowest of its column's, and that
-    /// one's highest the lowest of its row's.
+    /// Rows i and i + 8 are interleaved, four times over. Each time the highest bit of a byte's row number becomes the
+    /// lowest of its column's, and that one's highest the lowest of its row's.
     #[inline(always)]
     unsafe fn transpose_bytes(self, from: [*const u8; LANES], to: *mut u8, stride: usize) {
         // SAFETY: the caller promises sixteen bytes at each of `from`, and at each i·stride.
@@ -200,7 +200,8 @@ impl Isa for Avx2 {
         let (to, numbers) = (to.as_mut_ptr(), numbers.as_mut_ptr());
         let mut count = 0;
         for (x, first) in [(x.0, first), (x.1, first + 0x0808_0808_0808_0808)] {
-            // SAFETY: a row of the table is eight bytes; eight elements are written from the first of sixteen on, then eight from at most the ninth on.
+            // SAFETY: a row of the table is eight bytes; eight elements are written from the first of sixteen on, then
+            // eight from at most the ninth on.
             unsafe {
                 let bits = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps())).cast_unsigned();
                 let positions = &POSITIONS[(bits & 0xff) as usize];

@@ -368,14 +368,15 @@ impl Isa for Avx512 {
     }
 
     /// The loads do half of the work: four columns of rows i, i + 4, i + 8 and i + 12 are read into the quarters of one
-    /// register (an insertion from memory does not need the shuffle unit), and two stages of interleaving remain, 32 shuffles
-    /// instead of the 64 of [`transpose`](Isa::transpose). The compiler pairs the insertions and makes 48 of them. It gained 7 % of a
-    /// 100×10×100 product with a transposed B, 0 to 2 % of longer ones.
+    /// register (an insertion from memory does not need the shuffle unit), and two stages of interleaving remain, 32
+    /// shuffles instead of the 64 of [`transpose`](Isa::transpose). The compiler pairs the insertions and makes 48 of
+    /// them. It gained 7 % of a 100×10×100 product with a transposed B, 0 to 2 % of longer ones.
     #[inline(always)]
     unsafe fn load_transposed(self, from: *const f32, stride: usize) -> [Self::F; LANES] {
         let mut out = [self.splat(0.0); LANES];
         for c in 0..4 {
-            // SAFETY: the caller promises sixteen readable floats at each of sixteen rows; this reads four of them, 4c..4c + 4.
+            // SAFETY: the caller promises sixteen readable floats at each of sixteen rows; this reads four of them,
+            // 4c..4c + 4.
             let r: [Self::F; 4] = std::array::from_fn(|i| unsafe {
                 let quarter = |q: usize| _mm_loadu_ps(from.add((i + 4 * q) * stride + 4 * c));
                 let x = _mm512_castps128_ps512(quarter(0));

@@ -120,14 +120,15 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
             }
         }
     }
-    /// `from + i` for each bit i of `bits` that is set, in ascending order, and anything in the rest of `to`. Returns how many.
+    /// `from + i` for each bit i of `bits` that is set, in ascending order, and anything in the rest of `to`. Returns
+    /// how many.
     #[inline(always)]
     fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
         list_bits_by_table(bits, from, to)
     }
 
-    /// The lanes that are not 0 (a NaN is not), in ascending order, and their numbers, counted from the one that each byte of `first` is; anything in
-    /// the rest of both. Returns how many.
+    /// The lanes that are not 0 (a NaN is not), in ascending order, and their numbers, counted from the one that each
+    /// byte of `first` is; anything in the rest of both. Returns how many.
     #[inline(always)]
     fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {
         let [first, ..] = first.to_le_bytes();
@@ -154,8 +155,8 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// # Safety
     /// `to` is valid for writing sixteen floats.
     unsafe fn store_ptr(self, x: Self::F, to: *mut f32);
-    /// Writes sixteen elements at `to`, past the caches where the ISA can: for more than they hold. Call [`Isa::fence`] before another thread
-    /// reads them.
+    /// Writes sixteen elements at `to`, past the caches where the ISA can: for more than they hold. Call [`Isa::fence`]
+    /// before another thread reads them.
     ///
     /// # Safety
     /// `to` is valid for writing sixteen floats, and a multiple of 64 bytes.
@@ -288,7 +289,8 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// Row `i` of the result is lane `i` of each row: the transpose of a 16×16 block.
     fn transpose(self, rows: [Self::F; LANES]) -> [Self::F; LANES];
 
-    /// The transpose of the 16×16 block whose rows lie `stride` apart: row `i` of the result is element `i` of each row.
+    /// The transpose of the 16×16 block whose rows lie `stride` apart: row `i` of the result is element `i` of each
+    /// row.
     ///
     /// # Safety
     /// `from` is valid for reading sixteen floats at each of sixteen rows.

@@ -9,12 +9,13 @@ pub(crate) fn share(count: usize, unit: usize, part: usize, parts: usize) -> Ran
     at(part)..at(part + 1)
 }
 
-/// Chunk `chunk` of `0..count`, in units of `unit`, for `threads` threads: with as many chunks as threads, even shares. With
-/// [`uneven`]`(threads)` chunks the first is such a share and the others are halves of one.
+/// Chunk `chunk` of `0..count`, in units of `unit`, for `threads` threads: with as many chunks as threads, even shares.
+/// With [`uneven`]`(threads)` chunks the first is such a share and the others are halves of one.
 ///
-/// Two fixed halves had products of 90 µs take as long with two threads as with one, over and over: a sleeping thread is there
-/// after 25 to 40 µs, when its half has just been taken back, and has fallen asleep again before the next product begins. With
-/// ½, ¼ and ¼ it finds a quarter. Many small chunks do the same, but cost 5 to 10 % where the threads are awake.
+/// Two fixed halves had products of 90 µs take as long with two threads as with one, over and over: a sleeping thread
+/// is there after 25 to 40 µs, when its half has just been taken back, and has fallen asleep again before the next
+/// product begins. With ½, ¼ and ¼ it finds a quarter. Many small chunks do the same, but cost 5 to 10 % where the
+/// threads are awake.
 pub(crate) fn chunk(count: usize, unit: usize, chunk: usize, threads: usize, chunks: usize) -> Range<usize> {
     if chunks != uneven(threads) {
         return share(count, unit, chunk, chunks);

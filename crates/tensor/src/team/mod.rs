@@ -1,23 +1,27 @@
-//! Threads that pay at ten microseconds: sharing a piece of work without allocating, and a team that stays awake for a whole training step.
+//! Threads that pay at ten microseconds: sharing a piece of work without allocating, and a team that stays awake for a
+//! whole training step.
 //!
-//! A step of the chapter's network is some twenty kernels of 1 to 100 µs. Waking a sleeping thread for one costs its caller 5 to 12 µs, and
-//! 25 to 40 µs pass until it is there, so a fork and a join a kernel would make the step slower. In a [`session`] the other threads
-//! of the pool are called once and then stand by, spinning; a kernel is shared with them in half a microsecond.
+//! A step of the chapter's network is some twenty kernels of 1 to 100 µs. Waking a sleeping thread for one costs its
+//! caller 5 to 12 µs, and 25 to 40 µs pass until it is there, so a fork and a join a kernel would make the step slower.
+//! In a [`session`] the other threads of the pool are called once and then stand by, spinning; a kernel is shared with
+//! them in half a microsecond.
 //!
 //! ```text
 //! session ──┬── main:    kernel, kernel, …  each: publish a job ─▶ take own chunks ─▶ take the others' ─▶ wait until all are done
 //!           └── helper:  spin until a job is published ─▶ take own chunks ─▶ take the others' ─▶ spin …  until the session closes
 //! ```
 //!
-//! 1. *Every thread has its own chunks, the same ones in every kernel.* Rows 0 to 63 of a batch stay in the cache of the thread that computed
-//!    them in the layer before. Who has finished his own takes what others have not begun.
-//! 2. *Nobody waits for a thread that is not there.* A helper that comes late, or never (its core is another program's), finds its chunks done.
-//!    What cannot be helped is a helper that is taken off its core in the middle of a chunk: the others wait until it is back.
-//!    A session in which that happened, or to which nobody came, is followed by some without helpers: 16 of them, then four times as
-//!    many each time, up to 4096. So a run with a second thread on a busy machine loses a few milliseconds now and then, and not every step.
-//! 3. *A kernel that nobody waits for is done beside the others* ([`beside`]): in the backward pass the main thread goes down the chain of dX, while
-//!    a helper computes dW of the layers above and updates their weights. Those kernels are so small that sharing each of them between two
-//!    cores gained little: the lines of the operands that change cores cost most of what the second core saves.
+//! 1. *Every thread has its own chunks, the same ones in every kernel.* Rows 0 to 63 of a batch stay in the cache of
+//!    the thread that computed them in the layer before. Who has finished his own takes what others have not begun.
+//! 2. *Nobody waits for a thread that is not there.* A helper that comes late, or never (its core is another
+//!    program's), finds its chunks done. What cannot be helped is a helper that is taken off its core in the middle of
+//!    a chunk: the others wait until it is back. A session in which that happened, or to which nobody came, is followed
+//!    by some without helpers: 16 of them, then four times as many each time, up to 4096. So a run with a second thread
+//!    on a busy machine loses a few milliseconds now and then, and not every step.
+//! 3. *A kernel that nobody waits for is done beside the others* ([`beside`]): in the backward pass the main thread
+//!    goes down the chain of dX, while a helper computes dW of the layers above and updates their weights. Those
+//!    kernels are so small that sharing each of them between two cores gained little: the lines of the operands that
+//!    change cores cost most of what the second core saves.
 //! 4. *No bit depends on any of this*: chunks are disjoint, and each is computed as if alone.
 
 mod chunk;
@@ -37,10 +41,12 @@ use std::time::{Duration, Instant};
 /// What the other threads of the pool are doing, as far as this thread can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workers {
-    /// Nothing was shared out for some microseconds, or this thread is in no pool: they sleep. Waking one cost the caller 12 µs where this
-    /// was measured, and 25 to 40 µs passed before it was there; after a millisecond often more than another one.
+    /// Nothing was shared out for some microseconds, or this thread is in no pool: they sleep. Waking one cost the
+    /// caller 12 µs where this was measured, and 25 to 40 µs passed before it was there; after a millisecond often more
+    /// than another one.
     Asleep,
-    /// This thread has just finished a product: it is in the middle of a run of them, and the others spin, or are worth waking.
+    /// This thread has just finished a product: it is in the middle of a run of them, and the others spin, or are worth
+    /// waking.
     Awake,
     /// This thread is in a [`session`], and helpers stand by.
     Helping,
@@ -141,8 +147,8 @@ impl Job<'_> {
 
 /// The team of the session this thread is the main thread of.
 fn team() -> Option<&'static Team> {
-    // SAFETY: `session` sets the pointer while its team lives, and resets it before; the reference is used only within calls made in
-    // the session.
+    // SAFETY: `session` sets the pointer while its team lives, and resets it before; the reference is used only within
+    // calls made in the session.
     unsafe { TEAM.get().as_ref() }
 }
 
@@ -151,11 +157,12 @@ fn helped_team() -> Option<&'static Team> {
     team().filter(|team| team.present.load(Ordering::Relaxed) > 0)
 }
 
-/// Runs `f` with the other threads of the pool standing by: kernels called in it with an [`Exec`] of several threads are shared
-/// with up to `exec.threads() − 1` of them. Outside of a pool, with one thread, inside another session, or after one that went
-/// wrong, it only runs `f`.
+/// Runs `f` with the other threads of the pool standing by: kernels called in it with an [`Exec`] of several threads
+/// are shared with up to `exec.threads() − 1` of them. Outside of a pool, with one thread, inside another session, or
+/// after one that went wrong, it only runs `f`.
 ///
-/// The helpers spin as long as `f` runs: open a session around some hundred microseconds of kernels, such as a training step.
+/// The helpers spin as long as `f` runs: open a session around some hundred microseconds of kernels, such as a training
+/// step.
 pub fn session<R: Send>(exec: Exec, f: impl FnOnce() -> R + Send) -> R {
     // In this order: to ask rayon for its threads outside of a pool would start one.
     let inside = team().is_some() || HELPING.get();
@@ -272,8 +279,8 @@ pub fn is_helped() -> bool {
     offers_to().is_some()
 }
 
-/// Runs `now`, and `later` beside it on a helper of the [`session`], or after it on this thread if no helper has taken it by then.
-/// Without helpers `later` is run first, while what it uses is in the cache.
+/// Runs `now`, and `later` beside it on a helper of the [`session`], or after it on this thread if no helper has taken
+/// it by then. Without helpers `later` is run first, while what it uses is in the cache.
 pub fn beside<A, B: Send>(now: impl FnOnce() -> A, later: impl FnOnce() -> B + Send) -> (A, B) {
     let place = offers_to()
         .and_then(|team| Some((team, team.offers.iter().find(|place| place.load(Ordering::Relaxed).is_null())?)));
@@ -321,7 +328,8 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Makes helpers of `helpers` threads, or of fewer where the pool's are busy. Who comes after the session was closed leaves at once.
+/// Makes helpers of `helpers` threads, or of fewer where the pool's are busy. Who comes after the session was closed
+/// leaves at once.
 fn stand_by(team: &Team, helpers: usize) {
     if helpers > 1 {
         rayon::join(|| stand_by(team, 1), || stand_by(team, helpers - 1));
@@ -330,7 +338,8 @@ fn stand_by(team: &Team, helpers: usize) {
     }
 }
 
-/// Rounds that a helper spins before it offers its core to others: some 200 µs, longer than the main thread is on its own in a step.
+/// Rounds that a helper spins before it offers its core to others: some 200 µs, longer than the main thread is on its
+/// own in a step.
 const IDLE: u32 = 5000;
 
 /// This thread helps until this is dropped.
@@ -351,8 +360,8 @@ impl Drop for Helping {
 
 /// Helps until the session closes.
 fn help(team: &Team) {
-    // A thread that is in a session, or helps in one, may wait for rayon, and be handed a call for help: its own, or another's. To
-    // stand by would be to wait for who waits for it.
+    // A thread that is in a session, or helps in one, may wait for rayon, and be handed a call for help: its own, or
+    // another's. To stand by would be to wait for who waits for it.
     if !TEAM.get().is_null() || HELPING.get() {
         return;
     }
@@ -376,9 +385,9 @@ fn help(team: &Team) {
         // What is offered goes before a share of the job, which the main thread does if nobody else does.
         while team.accept_one() {}
         let _looking = Looking::new(team);
-        // SAFETY: the main thread takes the pointer away and then waits until nobody is looking before the job's end; it is not null, and this thread
-        // was looking before it read it, so the job lives. (Both orders are sequentially consistent: either this thread sees
-        // the null, or the main thread sees it looking.)
+        // SAFETY: the main thread takes the pointer away and then waits until nobody is looking before the job's end;
+        // it is not null, and this thread was looking before it read it, so the job lives. (Both orders are
+        // sequentially consistent: either this thread sees the null, or the main thread sees it looking.)
         if let Some(job) = unsafe { team.job.load(Ordering::SeqCst).as_ref() }
             && thread < job.threads
         {
@@ -425,7 +434,8 @@ impl Team {
                 return false;
             }
             let offer = place.swap(std::ptr::null_mut(), Ordering::Acquire);
-            // SAFETY: whoever takes a pointer out of an offer's place does it, once; the main thread keeps it until it is done.
+            // SAFETY: whoever takes a pointer out of an offer's place does it, once; the main thread keeps it until it
+            // is done.
             unsafe { Offer::accept(offer) }
             !offer.is_null()
         })
@@ -468,14 +478,15 @@ impl Team {
     }
 }
 
-/// So long nobody waits for a helper that has its core, beyond what the helper's share takes: work that is offered takes less.
+/// So long nobody waits for a helper that has its core, beyond what the helper's share takes: work that is offered
+/// takes less.
 const STALL: Duration = Duration::from_micros(500);
 
-/// Calls `work(0)`, …, `work(chunks − 1)`, each once, on at most `threads` threads: of the [`session`] there is, else of the rayon pool this
-/// is called in; with one thread on this one, without touching rayon.
+/// Calls `work(0)`, …, `work(chunks − 1)`, each once, on at most `threads` threads: of the [`session`] there is, else
+/// of the rayon pool this is called in; with one thread on this one, without touching rayon.
 ///
-/// The chunks are claimed one by one, so a thread that comes late finds fewer left. What is handed to rayon is a tree of
-/// `rayon::join`, whose jobs live on the stack: a `scope` would allocate.
+/// The chunks are claimed one by one, so a thread that comes late finds fewer left. What is handed to rayon is a tree
+/// of `rayon::join`, whose jobs live on the stack: a `scope` would allocate.
 pub(crate) fn parallel(threads: usize, chunks: usize, work: &(impl Fn(usize) + Sync)) {
     fn fan(threads: usize, work: &(impl Fn() + Sync)) {
         if threads <= 1 {
@@ -516,8 +527,8 @@ pub(crate) fn parallel(threads: usize, chunks: usize, work: &(impl Fn(usize) + S
     });
 }
 
-/// Rounds that a thread spins for the chunks of the others, 50 to 100 µs. Left to rayon, it would sleep after seven, and 25 more would
-/// pass until it is woken for the end of this product or the start of the next.
+/// Rounds that a thread spins for the chunks of the others, 50 to 100 µs. Left to rayon, it would sleep after seven,
+/// and 25 more would pass until it is woken for the end of this product or the start of the next.
 const WAIT: usize = 2000;
 
 #[cfg(test)]

@@ -4,18 +4,19 @@
 //! x[r, j] = bytes[indices[r], j] / 255          plain: for each r, for each j
 //! ```
 //!
-//! The rows lie anywhere in 47 MB of bytes. Gathered into a matrix of floats first, a batch of 128 images is 400 KB: written once, read by the
-//! first layer's forward product and again by its gradient, and a fifth of L2 meanwhile. Instead the matrix product reads the bytes that are
-//! not 0 (`gemm/needed.rs`, `gemm/compress.rs`), or what is known of them ([`NonzeroBytes`]). Where most of them are not, it converts a piece of X, the up to 36 rows or 208 columns that its
-//! next tiles need (`ByteRows::block`): 106 to 113 KB of floats, which lie in L2. Of converting:
+//! The rows lie anywhere in 47 MB of bytes. Gathered into a matrix of floats first, a batch of 128 images is 400 KB:
+//! written once, read by the first layer's forward product and again by its gradient, and a fifth of L2 meanwhile.
+//! Instead the matrix product reads the bytes that are not 0 (`gemm/needed.rs`, `gemm/compress.rs`), or what is known
+//! of them ([`NonzeroBytes`]). Where most of them are not, it converts a piece of X, the up to 36 rows or 208 columns
+//! that its next tiles need (`ByteRows::block`): 106 to 113 KB of floats, which lie in L2. Of converting:
 //!
 //! 1. *Bytes are asked for ahead.* The forward product's tiles ask for the next piece's, which come while the tiles
 //!    multiply; the gradient's are asked for as they are converted, two rows ahead. The hardware foresees lines inside
 //!    a row, but not which row is next: waiting for them was 15 of the 25 µs that gathering took.
-//! 2. *No division.* With r = 1/255 rounded and s what it lacks, b·r + (b·s) is b / 255 rounded once, for each of the 256 bytes: a product and a
-//!    fused multiply-add instead of a division of sixteen, which takes as long as twenty.
-//! 3. *Threads*: each converts what it multiplies. A gathered X would be written by one core and read by the other, and owned again for the
-//!    next step: 30 µs of a step of 320.
+//! 2. *No division.* With r = 1/255 rounded and s what it lacks, b·r + (b·s) is b / 255 rounded once, for each of the
+//!    256 bytes: a product and a fused multiply-add instead of a division of sixteen, which takes as long as twenty.
+//! 3. *Threads*: each converts what it multiplies. A gathered X would be written by one core and read by the other, and
+//!    owned again for the next step: 30 µs of a step of 320.
 
 use crate::array::{Tensor, ViewMut};
 use crate::exec::Exec;
@@ -62,7 +63,8 @@ impl<'a> ByteRows<'a> {
         Self { nonzero: Some(nonzero), ..self }
     }
 
-    /// The same rows, with those of their bytes that are not 0 as a product reads them ([`block_of_nonzero`](crate::gemm::block_of_nonzero)).
+    /// The same rows, with those of their bytes that are not 0 as a product reads them
+    /// ([`block_of_nonzero`](crate::gemm::block_of_nonzero)).
     ///
     /// # Panics
     /// If it is so many rows, or columns, that these are not. (Of other rows of that shape, the products are wrong.)

@@ -1,6 +1,7 @@
 //! Working down the columns of a matrix, a few rows at a time.
 //!
-//! Per-column statistics (a bias gradient, a mean, a variance) and what is made of them go down columns, but memory goes along rows:
+//! Per-column statistics (a bias gradient, a mean, a variance) and what is made of them go down columns, but memory
+//! goes along rows:
 //!
 //! ```text
 //!           along the rows ──▶                          plain:  for each column j: for each row i: s[j] ← f(s[j], x[i, j])
@@ -10,13 +11,14 @@
 //!
 //! 1. *A block of rows at a time.* Row by row, the numbers a column would be loaded and stored for every row; a block
 //!    does it once. It has 8 rows, as drawn, or 4 or 2, where a kernel needs registers for more matrices and numbers.
-//! 2. *Along the rows.* Going down a strip of 64 columns instead keeps all sums in registers, and was the first version. Its rows are a page
-//!    apart in a wide matrix, which no hardware foresees, and where that is a power of two they all want the same places in the
-//!    caches: batch norm at 8192×4096 went 1.9 GB/s.
-//! 3. *Folded* ([`each`]): where the same is done with every row, rows of 100 floats are taken four at a time, as 25 whole vectors on cache
-//!    lines. It took batch norm's forward at 100×100 from 2.05 to 1.45 µs. Sums a column cannot: their order is that of the rows.
-//! 4. *Written once*: [`pass`] is the loop, for whole blocks, the rows left over, and the last vector; a kernel says what happens to one vector of a
-//!    block ([`BlockKernel`]).
+//! 2. *Along the rows.* Going down a strip of 64 columns instead keeps all sums in registers, and was the first
+//!    version. Its rows are a page apart in a wide matrix, which no hardware foresees, and where that is a power of two
+//!    they all want the same places in the caches: batch norm at 8192×4096 went 1.9 GB/s.
+//! 3. *Folded* ([`each`]): where the same is done with every row, rows of 100 floats are taken four at a time, as 25
+//!    whole vectors on cache lines. It took batch norm's forward at 100×100 from 2.05 to 1.45 µs. Sums a column cannot:
+//!    their order is that of the rows.
+//! 4. *Written once*: [`pass`] is the loop, for whole blocks, the rows left over, and the last vector; a kernel says
+//!    what happens to one vector of a block ([`BlockKernel`]).
 
 use crate::array::View;
 use crate::isa::{Isa, LANES};
@@ -121,11 +123,11 @@ impl ColumnsMut<'_> {
     }
 }
 
-/// What happens to one vector of columns of a block of `R` rows: it reads `X` matrices and `P` numbers a column, writes `Y` matrices, and moves
-/// `A` numbers a column.
+/// What happens to one vector of columns of a block of `R` rows: it reads `X` matrices and `P` numbers a column, writes
+/// `Y` matrices, and moves `A` numbers a column.
 pub trait BlockKernel<const X: usize, const Y: usize, const P: usize, const A: usize> {
-    /// The rows of Y, and the moved numbers, from the rows of X (the first of which is row `first`), the numbers that are only read, and those
-    /// that move.
+    /// The rows of Y, and the moved numbers, from the rows of X (the first of which is row `first`), the numbers that
+    /// are only read, and those that move.
     fn block<I: Isa, const R: usize>(
         &self,
         isa: I,
@@ -138,11 +140,13 @@ pub trait BlockKernel<const X: usize, const Y: usize, const P: usize, const A: u
 
 /// Rows in ascending order.
 pub const ASCENDING: bool = true;
-/// Rows in descending order: a second pass finds in the cache what the first has read last. (In the same order it would find what it needs
-/// first just thrown out: a matrix of 512×1024 as large as L2 took batch norm's forward a quarter longer.)
+/// Rows in descending order: a second pass finds in the cache what the first has read last. (In the same order it would
+/// find what it needs first just thrown out: a matrix of 512×1024 as large as L2 took batch norm's forward a quarter
+/// longer.)
 pub const DESCENDING: bool = false;
 
-/// Runs a kernel over all rows, in blocks of `R` and, past the last of them, one by one; each block from the first column to the last.
+/// Runs a kernel over all rows, in blocks of `R` and, past the last of them, one by one; each block from the first
+/// column to the last.
 ///
 /// # Panics
 /// If the matrices have not the same rows and columns, or there is not one number a column.
@@ -265,7 +269,8 @@ pub fn each<I: Isa, K, const X: usize, const Y: usize, const P: usize, const R: 
 /// ms forward, from 45 to 37 ms backward.
 const STREAM_ABOVE: usize = 32 << 20;
 
-/// Runs a kernel once for each vector of columns, on numbers a column alone: what is done between two passes. It is told of `rows` as the first row.
+/// Runs a kernel once for each vector of columns, on numbers a column alone: what is done between two passes. It is
+/// told of `rows` as the first row.
 ///
 /// # Panics
 /// If there is not one number a column everywhere.
@@ -301,7 +306,8 @@ pub fn once<I: Isa, K: BlockKernel<0, 0, P, A>, const P: usize, const A: usize>(
 /// One block, from the first column to the last.
 ///
 /// # Safety
-/// - rows `first..first + R` are those of the matrices, `columns` their columns, `whole` those in whole vectors; there is a number for each;
+/// - rows `first..first + R` are those of the matrices, `columns` their columns, `whole` those in whole vectors; there
+///   is a number for each;
 /// - with `STREAM`, the rows of Y begin at multiples of 64 bytes.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
@@ -340,7 +346,8 @@ unsafe fn block<
 /// One vector of a block.
 ///
 /// # Safety
-/// - rows `first..first + R` and columns `from..from + count` are those of the matrices, `count ≤ 16`, and there is a number for each column;
+/// - rows `first..first + R` and columns `from..from + count` are those of the matrices, `count ≤ 16`, and there is a
+///   number for each column;
 /// - with `STREAM`, `count` is 16 and the places in Y are multiples of 64 bytes.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]

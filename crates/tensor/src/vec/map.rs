@@ -1,8 +1,8 @@
 //! Running a lane function over slices: whole vectors first, then what is left in one partial vector.
 //!
-//! A function of more than a few instructions is a type ([`LaneFunction`]), and no closure: it is called from two places, and a closure (or a
-//! function by its name) would be compiled outside of the function that has the CPU's instructions, where each of them is a call. A sigmoid
-//! took 23 ns so, and takes less than one.
+//! A function of more than a few instructions is a type ([`LaneFunction`]), and no closure: it is called from two
+//! places, and a closure (or a function by its name) would be compiled outside of the function that has the CPU's
+//! instructions, where each of them is a call. A sigmoid took 23 ns so, and takes less than one.
 
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};

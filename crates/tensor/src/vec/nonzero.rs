@@ -10,18 +10,21 @@
 //!                  2:3 4:9 32:7 33:1     each one's column and itself (of the column the low byte: a reader knows which 256 it is in)
 //! ```
 //!
-//! A product that leaves out zeros by element (`gemm/compressed.rs`) needs these lists of each batch, block of k by block of k. To find them takes longer than it
-//! takes to copy them: 64 bytes are compared, and eight times a row of a table is looked up and eight bytes are shuffled, for the twelve that are not 0. A test
-//! image of MNIST is evaluated hundreds of times in the chapter's experiments.
+//! A product that leaves out zeros by element (`gemm/compressed.rs`) needs these lists of each batch, block of k by
+//! block of k. To find them takes longer than it takes to copy them: 64 bytes are compared, and eight times a row of a
+//! table is looked up and eight bytes are shuffled, for the twelve that are not 0. A test image of MNIST is evaluated
+//! hundreds of times in the chapter's experiments.
 //!
 //! Two bytes each, and two for sixteen columns: 400 for an image of 784, one after the other.
 //!
-//! *The next batch's records* lie anywhere in 24 MB, and a product that meets them there waits: forward of 128 images takes 113 µs instead of 90. So a trainer
-//! draws a batch ahead, and asks for all of its records at the end of a step ([`NonzeroBytes::prefetch`]), which takes 12 to 16 µs, and workloads A and B to
-//! 0.95 to 0.98 of their time, the less the noisier the hour. (A few at a time, between the layers, was no better. Pages of 2 MB made no difference.)
+//! *The next batch's records* lie anywhere in 24 MB, and a product that meets them there waits: forward of 128 images
+//! takes 113 µs instead of 90. So a trainer draws a batch ahead, and asks for all of its records at the end of a step
+//! ([`NonzeroBytes::prefetch`]), which takes 12 to 16 µs, and workloads A and B to 0.95 to 0.98 of their time, the less
+//! the noisier the hour. (A few at a time, between the layers, was no better. Pages of 2 MB made no difference.)
 //!
-//! *A batch that comes again as it was*, such as each five hundred test images, need not even be copied: [`NonzeroBlocks`] is what the product's kernels read, made
-//! once. It took the evaluations of the chapter's experiments on overfitting to 0.85 of their time.
+//! *A batch that comes again as it was*, such as each five hundred test images, need not even be copied:
+//! [`NonzeroBlocks`] is what the product's kernels read, made once. It took the evaluations of the chapter's
+//! experiments on overfitting to 0.85 of their time.
 
 use crate::exec::Exec;
 use crate::isa::{Isa, Op, POSITIONS};
@@ -43,15 +46,17 @@ const ROOM: usize = 32;
 #[derive(Clone, Debug)]
 pub struct NonzeroBytes {
     shape: [usize; 2],
-    /// A record a row: how many are before each sixteenth column, and in all; then the low byte of each one's column, and above it the byte.
+    /// A record a row: how many are before each sixteenth column, and in all; then the low byte of each one's column,
+    /// and above it the byte.
     records: Vec<u16>,
     /// Where each begins, and the end.
     starts: Vec<usize>,
 }
 
 impl NonzeroBytes {
-    /// Finds those of `bytes`, in rows of `width`; `None` where no product would ask for them, since more than three quarters are not 0, and where a row has
-    /// more than 65535. Cost: some 0.5 µs a row of 784; memory of two bytes for each, and of width / 8 + 10 a row.
+    /// Finds those of `bytes`, in rows of `width`; `None` where no product would ask for them, since more than three
+    /// quarters are not 0, and where a row has more than 65535. Cost: some 0.5 µs a row of 784; memory of two bytes for
+    /// each, and of width / 8 + 10 a row.
     ///
     /// # Panics
     /// If the bytes are no whole rows.
@@ -75,7 +80,8 @@ impl NonzeroBytes {
         self.shape
     }
 
-    /// Asks for what is known of some rows, for a product of them that is to come next. Cost: 0.1 µs an image that is not in the caches.
+    /// Asks for what is known of some rows, for a product of them that is to come next. Cost: 0.1 µs an image that is
+    /// not in the caches.
     ///
     /// # Panics
     /// If a row is not there.
@@ -122,7 +128,8 @@ impl NonzeroBytes {
 /// Most columns of a block of [`NonzeroBlocks`]: which one it is is a byte, and so is the number of them.
 pub(crate) const MOST_BLOCK: usize = 128;
 
-/// The bytes of some rows that are not 0, as a product reads them: a block of columns after the other, row by row, and of each the column in its block.
+/// The bytes of some rows that are not 0, as a product reads them: a block of columns after the other, row by row, and
+/// of each the column in its block.
 #[derive(Clone, Debug)]
 pub struct NonzeroBlocks {
     shape: [usize; 2],
@@ -135,8 +142,8 @@ pub struct NonzeroBlocks {
 }
 
 impl NonzeroBlocks {
-    /// Those of rows `indices`, in blocks of so many columns. Cost: some 0.5 µs a row of MNIST; memory of two bytes for each, and of eight for each block of a
-    /// row, or 360 bytes.
+    /// Those of rows `indices`, in blocks of so many columns. Cost: some 0.5 µs a row of MNIST; memory of two bytes for
+    /// each, and of eight for each block of a row, or 360 bytes.
     ///
     /// # Panics
     /// If there is no such row, or `block` is not a multiple of 16 up to 128.
@@ -218,7 +225,8 @@ impl Record<'_> {
         }
     }
 
-    /// From column 16·from up to column 16·to, or the end of the row: where the pairs begin, and how many they are. Thirty-two more may be read.
+    /// From column 16·from up to column 16·to, or the end of the row: where the pairs begin, and how many they are.
+    /// Thirty-two more may be read.
     ///
     /// # Safety
     /// The row has columns, and so many.
@@ -295,7 +303,8 @@ impl Op for Find<'_> {
     }
 }
 
-/// Writes those of sixty-four bytes that have a bit, and where each is: the place of the first is in each byte of `first`. Returns how many.
+/// Writes those of sixty-four bytes that have a bit, and where each is: the place of the first is in each byte of
+/// `first`. Returns how many.
 ///
 /// # Safety
 /// There is room at both for as many as have bits, and eight more.

@@ -1,5 +1,5 @@
-//! Sharing kernels that move memory among the threads of an [`Exec`]: columns of matrices, or pieces of slices. Safe, because no two calls get
-//! the same elements.
+//! Sharing kernels that move memory among the threads of an [`Exec`]: columns of matrices, or pieces of slices. Safe,
+//! because no two calls get the same elements.
 
 use super::columns::{Columns, ColumnsMut};
 use crate::array::{View, ViewMut};
@@ -9,7 +9,8 @@ use crate::team::{Workers, parallel, share};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// A kernel that works down columns, each for itself: it reads `X` matrices, writes `Y` matrices and `P` numbers a column.
+/// A kernel that works down columns, each for itself: it reads `X` matrices, writes `Y` matrices and `P` numbers a
+/// column.
 pub trait ColumnKernel<const X: usize, const Y: usize, const P: usize>: Sync {
     /// Does the columns `columns` of the matrices. `per_column` are the numbers of these columns.
     fn run<I: Isa>(
@@ -90,8 +91,8 @@ impl<K: ColumnKernel<X, Y, P>, const X: usize, const Y: usize, const P: usize> O
         let Self { kernel, columns, x, outputs } = self;
         let (from, count) = (columns.start, columns.len());
         let x = x.map(|x| Columns::new(x, from, count));
-        // SAFETY: the pointers, shapes and strides are those of views that live as long as this call; each share is run once, so
-        // nobody else has these columns.
+        // SAFETY: the pointers, shapes and strides are those of views that live as long as this call; each share is run
+        // once, so nobody else has these columns.
         let y = outputs.y.map(|(start, len, shape, strides)| unsafe {
             ColumnsMut::from_raw(start, len, shape, strides, from, count)
         });
@@ -136,8 +137,8 @@ impl<const S: usize> Slices<S> {
     }
 }
 
-/// Calls `f(range, pieces)` for pieces of slices of one length, shared out over the threads: the same elements `range` of each. A slice may
-/// also be empty; its pieces are.
+/// Calls `f(range, pieces)` for pieces of slices of one length, shared out over the threads: the same elements `range`
+/// of each. A slice may also be empty; its pieces are.
 ///
 /// # Panics
 /// If the first slice is not the longest, or another is neither as long nor empty.

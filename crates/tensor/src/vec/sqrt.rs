@@ -6,9 +6,10 @@
 //! √x = x·y
 //! ```
 //!
-//! Plain: `x.sqrt()`. A root of sixteen floats keeps the divider of this kind of CPU busy for 24 cycles with AVX-512, and a division behind it for
-//! 16 more: Adam's update took 40 cycles a vector, and all else it computes fits beside. Thirteen operations of the multiply-add units
-//! take 7. The division is left to the divider, which then works beside them.
+//! Plain: `x.sqrt()`. A root of sixteen floats keeps the divider of this kind of CPU busy for 24 cycles with AVX-512,
+//! and a division behind it for 16 more: Adam's update took 40 cycles a vector, and all else it computes fits beside.
+//! Thirteen operations of the multiply-add units take 7. The division is left to the divider, which then works beside
+//! them.
 
 use super::map::{LaneFunction, map};
 use crate::exec::Exec;
@@ -30,8 +31,8 @@ pub fn sqrt(exec: Exec, x: &[f32], y: &mut [f32]) {
     map(exec, x, y, Sqrt);
 }
 
-/// Lane by lane √x for x ≥ 0, within 2 ULP of it where x is 0, normal or ∞; of a subnormal x, some number from 0 to 1.1·10⁻¹⁹. A NaN stays
-/// a NaN.
+/// Lane by lane √x for x ≥ 0, within 2 ULP of it where x is 0, normal or ∞; of a subnormal x, some number from 0 to
+/// 1.1·10⁻¹⁹. A NaN stays a NaN.
 #[inline(always)]
 pub fn sqrt_lanes<I: Isa>(isa: I, x: I::F) -> I::F {
     let (one, half, three_eighths) = (isa.splat(1.0), isa.splat(0.5), isa.splat(0.375));

@@ -5,8 +5,8 @@ use tensor::Exec;
 use tensor::isa::AnyIsa;
 use tensor::team::session;
 
-/// Calls `check` on one thread of every ISA, and with 1, 2, 3 and 8 of the best one: in a pool, and in a session of it whose helpers have
-/// come. It is also told whether helpers stand by.
+/// Calls `check` on one thread of every ISA, and with 1, 2, 3 and 8 of the best one: in a pool, and in a session of it
+/// whose helpers have come. It is also told whether helpers stand by.
 pub fn everywhere(check: impl Fn(Exec, bool) + Sync) {
     for isa in AnyIsa::available() {
         check(Exec::with_isa(isa, 1), false);

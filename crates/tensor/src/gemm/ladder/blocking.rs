@@ -7,8 +7,8 @@
 //!       C[i, jc..] += Σₚ A[i,p]·B[p, jc..]
 //! ```
 //!
-//! Rung 2 reads all of B for each row of A; once B is larger than a cache, that is from the next one, or from memory. Here each
-//! block is read m times from L2 instead. It helps only where B does not fit anyway.
+//! Rung 2 reads all of B for each row of A; once B is larger than a cache, that is from the next one, or from memory.
+//! Here each block is read m times from L2 instead. It helps only where B does not fit anyway.
 
 use super::Operands;
 

@@ -4,9 +4,9 @@
 //! for each row i:  C[i,·] ← Σₚ A[i,p]·B[p,·]        a sum of rows of B
 //! ```
 //!
-//! The innermost loop now runs along a row of B and a row of C: adjacent floats, every one of a cache line used, and since its
-//! steps do not depend on each other the compiler makes vectors of them. What it costs: C is loaded and stored for
-//! every multiply-add.
+//! The innermost loop now runs along a row of B and a row of C: adjacent floats, every one of a cache line used, and
+//! since its steps do not depend on each other the compiler makes vectors of them. What it costs: C is loaded and
+//! stored for every multiply-add.
 
 use super::Operands;
 

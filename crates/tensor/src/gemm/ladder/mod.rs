@@ -12,8 +12,8 @@
 //! | | [`Gemm`](super::Gemm) | any strides, no copy of a small B, tiles by shape, edges, an epilogue |
 //!
 //! Every rung computes C ← A·B for dense row-major A (m×k), B (k×n) and C (m×n), is held against the same reference
-//! (`tests/ladder.rs`) and timed by the same bench (`cargo bench --bench ladder`). Rungs 1 to 5 are plain Rust and leave it
-//! to the compiler to find vectors; rungs 6 and 7 use the ISA layer. None has `unsafe`.
+//! (`tests/ladder.rs`) and timed by the same bench (`cargo bench --bench ladder`). Rungs 1 to 5 are plain Rust and
+//! leave it to the compiler to find vectors; rungs 6 and 7 use the ISA layer. None has `unsafe`.
 
 mod blocking;
 mod loop_order;

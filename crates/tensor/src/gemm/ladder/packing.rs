@@ -4,9 +4,9 @@
 //! B[pc.., jc..]   rows n floats apart   ──copy──▶   KC rows, one after the other
 //! ```
 //!
-//! In a large matrix the rows of a block are thousands of floats apart: each is on a page of its own (one translation of an
-//! address for each), and for n a power of two all of them fight for the same few sets of the cache. A block that is used for
-//! m rows pays for its copy many times over, if m is large. It is also what makes the next rung possible.
+//! In a large matrix the rows of a block are thousands of floats apart: each is on a page of its own (one translation
+//! of an address for each), and for n a power of two all of them fight for the same few sets of the cache. A block that
+//! is used for m rows pays for its copy many times over, if m is large. It is also what makes the next rung possible.
 
 use super::Operands;
 

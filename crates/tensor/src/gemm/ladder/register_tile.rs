@@ -4,9 +4,9 @@
 //! tile of MR×NR:   for p { for i in 0..MR { for j in 0..NR { acc[i][j] += A[i,p]·B[p,j] }}}
 //! ```
 //!
-//! All rungs before load and store C for each multiply-add. A tile of 4×8 accumulators is loaded never and stored once: for
-//! each p it takes 4 floats of A and 8 of B from memory and does 32 multiply-adds. That is the whole secret; the rest is
-//! making the tile as large as the registers allow, and feeding it.
+//! All rungs before load and store C for each multiply-add. A tile of 4×8 accumulators is loaded never and stored once:
+//! for each p it takes 4 floats of A and 8 of B from memory and does 32 multiply-adds. That is the whole secret; the
+//! rest is making the tile as large as the registers allow, and feeding it.
 //!
 //! B is packed in panels NR wide, the last filled with zeros, so that the loop over j has a length the compiler knows.
 

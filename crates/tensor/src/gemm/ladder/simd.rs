@@ -4,12 +4,13 @@
 //! tile of 6 rows × NV vectors of 16:  for p { load NV vectors of B; for i in 0..6 { broadcast A[i,p]; NV fused multiply-adds }}
 //! ```
 //!
-//! Rung 5 is compiled for whatever the program was compiled for (SSE2 on x86-64: four floats, and a multiplication and an addition
-//! apart). Here the widest vectors of the CPU it runs on are asked for by name: sixteen floats, fused. Blocks of k keep
-//! six rows of A in L1 while panels of B stream by.
+//! Rung 5 is compiled for whatever the program was compiled for (SSE2 on x86-64: four floats, and a multiplication and
+//! an addition apart). Here the widest vectors of the CPU it runs on are asked for by name: sixteen floats, fused.
+//! Blocks of k keep six rows of A in L1 while panels of B stream by.
 //!
-//! The tile's loop has no `unsafe`: the panel is an array of vectors, and a row of A a slice of known length. What is still
-//! missing from the real thing: tiles by shape (n = 100 pays for 128 here with AVX-512), and no copy of a small B.
+//! The tile's loop has no `unsafe`: the panel is an array of vectors, and a row of A a slice of known length. What is
+//! still missing from the real thing: tiles by shape (n = 100 pays for 128 here with AVX-512), and no copy of a small
+//! B.
 
 use super::Operands;
 use crate::exec::Exec;

@@ -4,12 +4,12 @@
 //! thread t:  C[its rows, ·] ← A[its rows, ·]·B
 //! ```
 //!
-//! Bands of C do not overlap, so nothing is shared but what is only read, and each element is computed by one thread in the same
-//! order as before: the bits do not depend on the number of threads. (Sharing k out would need sums of partial
+//! Bands of C do not overlap, so nothing is shared but what is only read, and each element is computed by one thread in
+//! the same order as before: the bits do not depend on the number of threads. (Sharing k out would need sums of partial
 //! results, and they would.) Each thread packs B for itself; the real thing packs it once, together.
 //!
-//! Starting a second thread costs microseconds: a product of 100×100×100 takes about twenty on one. Whether it pays is what
-//! [`Plan`](super::super::Plan) decides.
+//! Starting a second thread costs microseconds: a product of 100×100×100 takes about twenty on one. Whether it pays is
+//! what [`Plan`](super::super::Plan) decides.
 
 use super::Operands;
 use crate::exec::Exec;

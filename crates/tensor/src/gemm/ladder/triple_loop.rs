@@ -4,8 +4,8 @@
 //! C[i,j] = Σₚ A[i,p]·B[p,j]
 //! ```
 //!
-//! Right, and slow for two reasons. The innermost loop walks down a column of B: each step is n floats from the last, a cache
-//! line is fetched for one float of it. And the sum is one chain of additions, each of which waits for the last.
+//! Right, and slow for two reasons. The innermost loop walks down a column of B: each step is n floats from the last, a
+//! cache line is fetched for one float of it. And the sum is one chain of additions, each of which waits for the last.
 
 use super::Operands;
 
