@@ -27,7 +27,8 @@
 //! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it
 //!    took as long as with every step done.
 //! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`). Transposed
-//!    images, where pixels side by side are alike, have kernels of their own (`pixels.rs`).
+//!    images, where pixels side by side are alike (`pixels.rs`), and with AVX-512 rows of up to 128 floats are not
+//!    listed: bits say what is not 0, and two rows of C are computed at once (`masked.rs`).
 //! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it
 //!    was found when it was needed, those waited, and the loads behind them too: 9 cycles a step. Two steps ahead, it
 //!    took workload D to 0.9 of its time, and A, B and C to 0.95.
@@ -63,7 +64,8 @@
 use super::HALF_LANES;
 use super::allowed::least_of;
 use super::block::tail;
-use super::compress::{Compressed, Cut, Listed, blocks, known};
+use super::compress::{Compressed, Cut, Listed, MOST_STEPS, blocks, known};
+use super::masked::{Bits, InPlace};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
 use super::needed::VALUES;
 use super::operands::{Operands, Source};
@@ -71,7 +73,7 @@ use super::pack::{Pack, PackPanel};
 use super::pieces::{Consumer, PIECE_ROWS, Piece};
 use super::pixels::{Pixels, Turned};
 use super::plan::Plan;
-use super::table;
+use super::table::{self, ByElement, InPlaceRows};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES};
@@ -93,6 +95,8 @@ struct Buffers {
     compressed: Compressed,
     /// The same with every element, if B asks for it.
     all: Compressed,
+    /// Which floats that are read in place are not 0.
+    bits: Bits,
     /// Images, turned.
     pixels: Pixels,
     panel: AlignedBuf<f32>,
@@ -102,11 +106,13 @@ struct Buffers {
 
 impl Buffers {
     /// Makes room for so many rows and columns of C, of panels of such registers, cut like that.
-    fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], register: usize, cut: Cut, hands_over: bool) {
-        let (rows, block) = (rows.min(cut.rows(a)), cut.block);
+    fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], row: &table::Row, cut: Cut, hands_over: bool) {
+        let (rows, block, register) = (rows.min(cut.rows(a)), cut.block, row.register());
         let width = panels(columns, register).map(|(_, registers)| register * registers).max().unwrap_or(0);
         if let Source::BytesTransposed(x) = a {
             self.pixels.make_room(rows, x.shape()[0].div_ceil(block));
+        } else if in_place(row, a).is_some() {
+            self.bits.make_room(rows, a.shape()[1], block);
         } else {
             if known(a, block).is_none() {
                 self.compressed.make_room(a, rows, block);
@@ -121,10 +127,26 @@ impl Buffers {
     }
 }
 
+/// Most steps of floats that are read in place. (Rows that are longer lie so far apart that they want the same places
+/// of L1.)
+const MOST_IN_PLACE: usize = MOST_STEPS;
+
+/// How A is read in place, if it is floats that need not be listed.
+pub(super) fn in_place<'r>(row: &'r table::Row, a: Source<'_>) -> Option<&'r InPlaceRows> {
+    match (a, &row.elements) {
+        (Source::Floats(a), Some(ByElement { in_place: Some(rows), .. }))
+            if a.strides()[1] == 1 && a.cols() <= MOST_IN_PLACE =>
+        {
+            Some(rows)
+        }
+        _ => None,
+    }
+}
+
 /// Makes room for what a product of so many rows and columns needs if it leaves out elements, cut like that.
 pub(super) fn make_room(exec: Exec, a: Source<'_>, shape: [usize; 2], cut: Cut, hands_over: bool) {
     let mut buffers = BUFFERS.take();
-    buffers.make_room(a, shape, table::row(exec.isa()).register(), cut, hands_over);
+    buffers.make_room(a, shape, table::row(exec.isa()), cut, hands_over);
     BUFFERS.set(buffers);
 }
 
@@ -214,8 +236,8 @@ pub(super) struct Rows<'a, A> {
 
 /// A kernel for one width of panels, where A is listed.
 pub(super) type ListsKernel<E> = unsafe fn(&mut Rows<'_, Lists<'_, E>>);
-/// A kernel for one width of panels, where A is turned.
-pub(super) type TurnedKernel = unsafe fn(&mut Rows<'_, Turned>);
+/// A kernel for one width of panels, where bits say which elements are not 0.
+pub(super) type MaskedKernel<A> = unsafe fn(&mut Rows<'_, A>);
 
 /// Computes the rows, of `NV` vectors, with `HALF` also half a vector behind them.
 ///
@@ -302,19 +324,21 @@ pub(super) fn band(
     let cut = plan.cut();
     let [_, least] = least_of(operands.source);
     let mut buffers = BUFFERS.take();
-    buffers.make_room(a, [rows.len(), columns.len()], register, cut, consumer.is_some());
-    let Buffers { compressed, all, pixels, panel, accumulators, piece } = &mut buffers;
-    let known = known(a, block);
+    buffers.make_room(a, [rows.len(), columns.len()], row, cut, consumer.is_some());
+    let Buffers { compressed, all, bits, pixels, panel, accumulators, piece } = &mut buffers;
+    let (known, in_place) = (known(a, block), in_place(row, a));
     let groups = rows.len().div_ceil(cut.rows(a));
     for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
         let group = rows.start + group.start..rows.start + group.end;
         if let Source::BytesTransposed(x) = a {
             pixels.turn(exec, x, group.clone(), block);
+        } else if let (Source::Floats(a), Some(_)) = (a, in_place) {
+            bits.find(exec, a, group.clone(), block);
         } else if known.is_none() {
             compressed.find(exec, a, group.clone(), block, Listed::Needed);
         }
-        // Turned images are there in full.
-        let mut has_all = matches!(a, Source::BytesTransposed(_));
+        // Turned images are there in full, and what is read in place.
+        let mut has_all = matches!(a, Source::BytesTransposed(_)) || in_place.is_some();
         for (from, registers) in panels(columns.len(), register) {
             let (from, width) = (columns.start + from, register * registers);
             let count = width.min(columns.end - from);
@@ -353,12 +377,24 @@ pub(super) fn band(
                     // holds.
                     unsafe {
                         match a {
-                            Source::Floats(_) => {
-                                let (values, steps) = found.floats();
-                                let elements = Floats { values, steps };
-                                let a = Lists { starts: starts(within), elements };
-                                kernels.floats[kernel](&mut Rows { a, panel, accumulators, first, last });
-                            }
+                            Source::Floats(a) => match in_place {
+                                Some(in_place) => {
+                                    let row_stride = a.strides()[0];
+                                    let a = InPlace {
+                                        a: a.data()[rows.start * row_stride + steps.start..].as_ptr(),
+                                        row_stride,
+                                        bits: bits.of(number, group.len(), within.start),
+                                        shape: [rows.len(), steps.len()],
+                                        leaves_out: allowed,
+                                    };
+                                    in_place.kernels[kernel](&mut Rows { a, panel, accumulators, first, last });
+                                }
+                                None => {
+                                    let (values, steps) = found.floats();
+                                    let a = Lists { starts: starts(within), elements: Floats { values, steps } };
+                                    kernels.floats[kernel](&mut Rows { a, panel, accumulators, first, last });
+                                }
+                            },
                             Source::Bytes(_) => {
                                 let (starts, pairs) = match known {
                                     Some(known) if allowed => (known.starts(number, rows), known.pairs()),

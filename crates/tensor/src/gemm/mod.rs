@@ -15,7 +15,9 @@
 //! | `allowed.rs` | when that changes no bit |
 //! | `listed.rs` | the register tile's loop over those steps |
 //! | `compress.rs` | the elements of A that are not 0, one after the other |
-//! | `compressed.rs` | another way to leave out zeros, for few registers: a row of C at a time |
+//! | `compressed.rs` | another way to leave out zeros: a row of C at a time |
+//! | `masked.rs` | the same without lists, for rows that bits tell of: one at a time, or two |
+//! | `pixels.rs` | such rows of images: transposed, a row a pixel |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
@@ -45,6 +47,7 @@ mod consume;
 mod driver;
 pub mod ladder;
 mod listed;
+mod masked;
 mod microkernel;
 mod needed;
 mod operands;

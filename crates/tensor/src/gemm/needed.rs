@@ -26,7 +26,7 @@
 //!
 //! A hidden layer's units are alike in many samples, but not side by side: dW has nothing to gain, and does all steps.
 //! When it is allowed: `allowed.rs`. What is left out where a row of C is computed at a time, as AVX2 does in layers of
-//! more than 48 units and AVX-512 in those of more than 96: `compressed.rs`.
+//! more than 48 units and AVX-512 in those of more than 96: `compressed.rs`, `masked.rs`.
 //!
 //! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a
 //!    list.
@@ -48,10 +48,10 @@
 
 use super::allowed::{at_least, before, least_of};
 use super::block::first_row;
-use super::compressed::FEWEST_REGISTERS;
+use super::compressed::{FEWEST_REGISTERS, in_place};
 use super::operands::Source;
 use super::plan::{Blocking, RowsAre, block_of_elements};
-use super::table::{self, ByElement};
+use super::table::{self, ByElement, InPlaceRows};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
@@ -389,7 +389,10 @@ const ROWS: usize = 32;
 /// Fewest columns of one whose A is floats.
 const COLUMNS: usize = 48;
 
-/// Rows of A that are looked at to guess how many steps tiles need, three at a time, and most steps of them.
+/// Rows of the tiles that leave out steps.
+const THREE: usize = 3;
+
+/// Rows of A that are looked at to guess how many steps tiles need, and most steps of them.
 const SAMPLE: usize = 12;
 const SAMPLED_STEPS: usize = 1024;
 
@@ -445,7 +448,7 @@ pub fn block_of_nonzero(exec: Exec, [k, n]: [usize; 2]) -> Option<usize> {
 /// What a product had best leave out, as far as some rows of A tell.
 pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
     let ([m, k], row) = (source.shape(), table::row(exec.isa()));
-    if m < ROWS {
+    if m < ROWS || k == 0 {
         return LeftOut::Nothing;
     }
     if may_leave_out_elements(exec, source, n)
@@ -455,6 +458,10 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
         let known = matches!(source, Source::Bytes(bytes) if bytes.blocks().is_some());
         if known || is_short(exec, source) {
             return LeftOut::Elements;
+        }
+        if let Some(InPlaceRows { at_once, pays, costs, .. }) = in_place(row, source) {
+            let needed = share_needed(exec, source, *at_once);
+            return if needed <= pays - costs / n as f64 { LeftOut::Elements } else { LeftOut::Nothing };
         }
         let cost = match source {
             Source::Floats(a) if a.strides()[1] == 1 => list_costs.row_major,
@@ -473,7 +480,7 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
         Source::Bytes(_) | Source::BytesTransposed(_) => (k <= LONGEST).then_some(PAYS),
     };
     match pays {
-        Some(pays) if share_needed(exec, source) <= pays => LeftOut::Steps,
+        Some(pays) if share_needed(exec, source, THREE) <= pays => LeftOut::Steps,
         _ => LeftOut::Nothing,
     }
 }
@@ -515,21 +522,23 @@ fn look_at_some(exec: Exec, source: Source<'_>, unit: usize, words: &mut Vec<u64
     [count, width]
 }
 
-/// The share of the steps that tiles of three rows need, as far as a few rows tell.
-fn share_needed(exec: Exec, source: Source<'_>) -> f64 {
+/// The share of the steps that so many rows need together, as far as a few rows tell; of transposed bytes, three rows.
+fn share_needed(exec: Exec, source: Source<'_>, unit: usize) -> f64 {
     let mut words = SAMPLED.take();
-    let [rows, columns] = look_at_some(exec, source, 3, &mut words);
-    let all = (rows * columns).div_ceil(3);
+    let [rows, columns] = look_at_some(exec, source, unit, &mut words);
+    let all = (rows * columns).div_ceil(unit);
     let of_row = columns.div_ceil(CHUNK);
     let count = if let Source::BytesTransposed(_) = source {
         /// Bits 0, 3, 6 … 60: where three pixels side by side begin.
         const THIRDS: u64 = 0x1249_2492_4924_9249;
+        assert!(unit == THREE, "{unit} pixels");
         words.iter().map(|bits| ((bits | bits >> 1 | bits >> 2) & THIRDS).count_ones()).sum::<u32>()
     } else {
-        let three = |three: &[u64]| {
-            (0..of_row).map(|at| (three[at] | three[of_row + at] | three[2 * of_row + at]).count_ones()).sum::<u32>()
+        let together = |rows: &[u64]| -> u32 {
+            let word = |at| rows.iter().skip(at).step_by(of_row).fold(0, |word, bits| word | bits);
+            (0..of_row).map(|at| word(at).count_ones()).sum()
         };
-        words.chunks_exact(3 * of_row.max(1)).map(three).sum()
+        words.chunks_exact(unit * of_row.max(1)).map(together).sum()
     };
     SAMPLED.set(words);
     f64::from(count) / all.max(1) as f64
@@ -555,16 +564,17 @@ mod tests {
         for isa in AnyIsa::available() {
             let exec = Exec::with_isa(isa, 1);
             let of = |a: View<'_, f32, 2>, n| left_out(exec, Source::Floats(a), n);
-            // AVX-512's tiles of three rows leave out steps too, and gain more by zeros that are not by chance: it asks
-            // for fewer elements in 100 columns.
-            let [wide, at_100, short_at_16] = match isa.name() {
-                "avx2" => [LeftOut::Elements; 3],
-                "avx512" => [LeftOut::Elements, LeftOut::Nothing, LeftOut::Nothing],
-                _ => [LeftOut::Nothing; 3],
+            // AVX-512 reads rows in place, two at once, of which three quarters of the steps are needed here; columns
+            // it lists, which costs as much as 34 columns.
+            let [wide, rows_at_100, columns_at_100, short_at_16] = match isa.name() {
+                "avx2" => [LeftOut::Elements; 4],
+                "avx512" => [LeftOut::Elements, LeftOut::Elements, LeftOut::Nothing, LeftOut::Nothing],
+                _ => [LeftOut::Nothing; 4],
             };
-            for a in [half.view(), half.view().t()] {
+            for (a, at_100) in [(half.view(), rows_at_100), (half.view().t(), columns_at_100)] {
                 assert_eq!([of(a, 1024), of(a, 100)], [wide, at_100], "{}", isa.name());
-                // What it costs to list the elements of A is not repaid; and there are no kernels for so few columns.
+                // What it costs to look at A, or to list it, is not repaid; and there are no kernels for so few
+                // columns.
                 assert_eq!([of(a, 56), of(a, 48)], [LeftOut::Nothing; 2], "{}", isa.name());
             }
             let short = |k| of(dense.view().slice(1, 0..k).expect("fits"), 100);

@@ -20,9 +20,7 @@
 //! 2. *Bytes, not lists.* Known bytes ([`NonzeroBytes`]) are dealt out to places, a store each (13 µs for the 15 000 of
 //!    100 samples), and a word's bits say where they are. To append each to its pixel's list took 17 µs, for the end of
 //!    the list is loaded and stored too, and 10 more to make one list of all.
-//! 3. *One loop* over both words of a row: to change the word is two conditional moves. A loop for each took 1 µs more.
-//!    And the words of the next rows are found before the loop over these: where a loop ends is not foreseen, and then
-//!    they would be waited for (1 to 1.5 µs).
+//! 3. *The kernel* is that of `masked.rs`.
 //! 4. *Sheets* of 256 pixels, 32 KB, are dealt to before the next: as many as a byte tells apart, and L1 holds them.
 //! 5. Of images of which nothing is known all bytes are turned, in squares of 16×16, four side by side, so that a line
 //!    of an image is found once.
@@ -37,10 +35,8 @@
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where dY does not
 //! allow it, all steps are done.
 
-use super::HALF_LANES;
 use super::compress::AHEAD;
-use super::compressed::Rows;
-use super::microkernel::{Row, finish, load_whole, store_whole};
+use super::masked::{Masked, all};
 use super::needed::VALUES;
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
@@ -53,9 +49,6 @@ const MOST_SAMPLES: usize = 2 * CHUNK;
 
 /// Pixels whose bytes are dealt out together: as many as a byte tells apart.
 const SHEET: usize = 256;
-
-/// Rows that are read behind the last, of two at once.
-const BEHIND: usize = 3;
 
 /// Some columns of bytes, turned: a row of [`MOST_SAMPLES`] for each, a block of samples after the other.
 #[derive(Default)]
@@ -71,7 +64,7 @@ impl Pixels {
     /// Makes room for so many pixels of so many blocks.
     pub fn make_room(&mut self, pixels: usize, blocks: usize) {
         // With those beside them that are dealt out or turned together with them.
-        self.bytes.make_room((blocks * (pixels.next_multiple_of(CHUNK) + MARK) + BEHIND) * MOST_SAMPLES);
+        self.bytes.make_room(blocks * (pixels.next_multiple_of(CHUNK) + MARK) * MOST_SAMPLES);
     }
 
     /// Turns columns `pixels` of all rows, in blocks of so many rows.
@@ -205,98 +198,32 @@ pub(super) struct Turned {
     pub leaves_out: bool,
 }
 
-/// The samples that rows need, of so many.
-///
-/// # Safety
-/// So many rows are readable.
-#[inline(always)]
-unsafe fn needed_by<I: Isa, const R: usize>(isa: I, bytes: *const u8, samples: usize) -> u128 {
-    let mut needed = 0;
-    for r in 0..R {
-        // SAFETY: as promised.
-        let [low, high] = unsafe { &*bytes.add(r * MOST_SAMPLES).cast::<[[u8; CHUNK]; 2]>() };
-        needed |= u128::from(isa.nonzero_bytes(low));
-        if samples > CHUNK {
-            needed |= u128::from(isa.nonzero_bytes(high)) << CHUNK;
-        }
+impl Masked for Turned {
+    #[inline(always)]
+    fn shape(self) -> [usize; 2] {
+        [self.rows, self.samples]
     }
-    needed & u128::MAX >> (MOST_SAMPLES - samples)
-}
 
-/// Computes the rows, `R` at once, of `NV` vectors, with `HALF` also half a vector behind them.
-///
-/// # Safety
-/// With `cols = 16·NV`, or with `HALF` 8 more:
-/// - `bytes` is readable for a row of [`MOST_SAMPLES`] for each row, and 2R − 1 more;
-/// - `panel` is readable for `cols` floats for each sample, of which there are at most [`MOST_SAMPLES`];
-/// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
-/// - `last` is a tile as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the
-///   other.
-#[inline(always)]
-pub(super) unsafe fn pixel_rows<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
-    isa: I,
-    t: &mut Rows<'_, Turned>,
-) {
-    const { assert!(2 * R - 1 <= BEHIND) }
-    let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
-    let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
-    let Turned { bytes, rows, samples, leaves_out } = t.a;
-    let all = u128::MAX >> (MOST_SAMPLES - samples);
-    // SAFETY: as promised.
-    let mut coming = if leaves_out { unsafe { needed_by::<I, R>(isa, bytes, samples) } } else { all };
-    for at in (0..rows).step_by(R) {
-        let here = R.min(rows - at);
-        let kept = t.accumulators.wrapping_add(at * columns);
-        // SAFETY: as promised.
-        unsafe {
-            let bytes = bytes.add(at * MOST_SAMPLES);
-            let needed = coming;
-            coming = if leaves_out { needed_by::<I, R>(isa, bytes.add(R * MOST_SAMPLES), samples) } else { all };
-            let mut acc = [zero; R];
-            if !t.first {
-                for (r, acc) in acc.iter_mut().enumerate().take(here) {
-                    *acc = load_whole::<I, NV, HALF>(isa, kept.add(r * columns));
-                }
-            }
-            let (mut word, next, mut first) = (needed as u64, (needed >> CHUNK) as u64, 0);
-            for _ in 0..needed.count_ones() {
-                let ended = word == 0;
-                word = if ended { next } else { word };
-                first = if ended { CHUNK } else { first };
-                let sample = first + word.trailing_zeros() as usize;
-                word &= word.wrapping_sub(1);
-                let b = t.panel.add(sample * columns);
-                let (mut a, mut full) = ([0.0; R], [isa.splat(0.0); R]);
-                for r in 0..R {
-                    a[r] = VALUES[usize::from(*bytes.add(r * MOST_SAMPLES + sample))];
-                    full[r] = isa.splat(a[r]);
-                }
-                for j in 0..NV {
-                    let b = isa.load_ptr(b.add(j * LANES));
-                    for r in 0..R {
-                        acc[r].full[j] = isa.fma(full[r], b, acc[r].full[j]);
-                    }
-                }
-                if HALF {
-                    let b = isa.half_load_ptr(b.add(NV * LANES));
-                    for r in 0..R {
-                        acc[r].half = isa.half_fma(isa.half_splat(a[r]), b, acc[r].half);
-                    }
-                }
-            }
-            if let Some(tile) = &mut t.last {
-                if here == R {
-                    finish::<I, R, NV, HALF>(isa, tile, &mut acc);
-                } else {
-                    finish::<I, 1, NV, HALF>(isa, tile, &mut [acc[0]]);
-                }
-                tile.c = tile.c.wrapping_add(here * tile.c_row);
-                tile.with = tile.with.wrapping_add(here * tile.with_row);
-            } else {
-                for (r, &acc) in acc.iter().enumerate().take(here) {
-                    store_whole::<I, NV, HALF>(isa, acc, kept.add(r * columns));
-                }
+    #[inline(always)]
+    unsafe fn needed<I: Isa, const R: usize>(self, isa: I, row: usize) -> u128 {
+        if !self.leaves_out {
+            return all(self.samples);
+        }
+        let mut needed = 0;
+        for r in row..row + R {
+            // SAFETY: as promised.
+            let [low, high] = unsafe { &*self.bytes.add(r * MOST_SAMPLES).cast::<[[u8; CHUNK]; 2]>() };
+            needed |= u128::from(isa.nonzero_bytes(low));
+            if self.samples > CHUNK {
+                needed |= u128::from(isa.nonzero_bytes(high)) << CHUNK;
             }
         }
+        needed & all(self.samples)
+    }
+
+    #[inline(always)]
+    unsafe fn element(self, row: usize, sample: usize) -> f32 {
+        // SAFETY: as promised.
+        VALUES[usize::from(unsafe { *self.bytes.add(row * MOST_SAMPLES + sample) })]
     }
 }

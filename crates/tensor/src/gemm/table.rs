@@ -1,9 +1,10 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
 use super::HALF_LANES;
-use super::compressed::{Floats, Listing, Lists, ListsKernel, Pairs, Rows, TurnedKernel, listed_rows};
+use super::compressed::{Floats, Listing, Lists, ListsKernel, MaskedKernel, Pairs, Rows, listed_rows};
+use super::masked::{InPlace, Masked, masked_rows};
 use super::microkernel::{Tile, tiles};
-use super::pixels::{Turned, pixel_rows};
+use super::pixels::Turned;
 use crate::isa::{AnyIsa, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
@@ -40,7 +41,9 @@ pub(super) struct ByElement {
     /// The same where A is bytes.
     pub bytes: &'static [ListsKernel<Pairs>],
     /// The same where A is bytes that are turned ([`super::pixels`]).
-    pub pixels: &'static [TurnedKernel],
+    pub pixels: &'static [MaskedKernel<Turned>],
+    /// The same where A is floats that are read in place, if that is faster than to list them.
+    pub in_place: Option<InPlaceRows>,
     /// Share of the elements up to which leaving out the others pays, times many columns.
     pub pays: f64,
     /// To list an element of A, zero or not, takes as long as a product of one with so many columns.
@@ -50,6 +53,18 @@ pub(super) struct ByElement {
     /// by two do for as many elements: 128×10×100, dX of workload A's last layer, took 0.6 to 0.7 of it; with 16 steps
     /// 0.8, with 24 as long. AVX-512's, of 14 by 2, do it as quickly.
     pub short: usize,
+}
+
+/// Products of floats that are read in place ([`super::masked`]).
+pub(super) struct InPlaceRows {
+    /// Those of 7 to 13 registers.
+    pub kernels: &'static [MaskedKernel<InPlace>],
+    /// Rows that are computed at once.
+    pub at_once: usize,
+    /// Share of the steps that so many rows need up to which leaving out the others pays, times many columns.
+    pub pays: f64,
+    /// To look at A takes as long as to do all steps of so many columns.
+    pub costs: f64,
 }
 
 /// What it costs to list an element, by how A lies.
@@ -169,26 +184,26 @@ unsafe fn avx2_rows<E: Listing, const NV: usize, const HALF: bool>(t: &mut Rows<
 }
 
 /// # Safety
-/// As [`pixel_rows`]; and the CPU has AVX2, FMA and POPCNT.
+/// As [`masked_rows`]; and the CPU has AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt")]
-unsafe fn avx2_pixels<const NV: usize, const HALF: bool>(t: &mut Rows<'_, Turned>) {
-    // SAFETY: the caller's promise is that of `pixel_rows`, and that the CPU has the instructions.
-    unsafe { pixel_rows::<Avx2, 1, NV, HALF>(Avx2::assume(), t) }
+unsafe fn avx2_masked<A: Masked, const R: usize, const NV: usize, const HALF: bool>(t: &mut Rows<'_, A>) {
+    // SAFETY: the caller's promise is that of `masked_rows`, and that the CPU has the instructions.
+    unsafe { masked_rows::<Avx2, A, R, NV, HALF>(Avx2::assume(), t) }
 }
 
 /// A kernel of 7 to 13 registers of half a vector each.
 #[cfg(target_arch = "x86_64")]
 macro_rules! of_halves {
-    ($kernel:ident $(, $elements:tt)?) => {
+    ($kernel:ident $(, $first:tt)*) => {
         &[
-            $kernel::<$($elements,)? 3, true>,
-            $kernel::<$($elements,)? 4, false>,
-            $kernel::<$($elements,)? 4, true>,
-            $kernel::<$($elements,)? 5, false>,
-            $kernel::<$($elements,)? 5, true>,
-            $kernel::<$($elements,)? 6, false>,
-            $kernel::<$($elements,)? 6, true>,
+            $kernel::<$($first,)* 3, true>,
+            $kernel::<$($first,)* 4, false>,
+            $kernel::<$($first,)* 4, true>,
+            $kernel::<$($first,)* 5, false>,
+            $kernel::<$($first,)* 5, true>,
+            $kernel::<$($first,)* 6, false>,
+            $kernel::<$($first,)* 6, true>,
         ]
     };
 }
@@ -215,7 +230,8 @@ static AVX2: Row = Row {
     elements: Some(ByElement {
         floats: of_halves!(avx2_rows, _),
         bytes: of_halves!(avx2_rows, _),
-        pixels: of_halves!(avx2_pixels),
+        pixels: of_halves!(avx2_masked, _, 1),
+        in_place: None,
         pays: 0.79,
         list_costs: ListCosts { row_major: 17.0, turned_floats: 27.0, turned_bytes: 27.0, turned_known: 27.0 },
         short: 16,
@@ -241,26 +257,26 @@ unsafe fn avx512_rows<E: Listing, const NV: usize>(t: &mut Rows<'_, Lists<'_, E>
 }
 
 /// # Safety
-/// As [`pixel_rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
+/// As [`masked_rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn avx512_pixels<const NV: usize>(t: &mut Rows<'_, Turned>) {
-    // SAFETY: the caller's promise is that of `pixel_rows`, and that the CPU has the instructions.
-    unsafe { pixel_rows::<Avx512, 2, NV, false>(Avx512::assume(), t) }
+unsafe fn avx512_masked<A: Masked, const R: usize, const NV: usize>(t: &mut Rows<'_, A>) {
+    // SAFETY: the caller's promise is that of `masked_rows`, and that the CPU has the instructions.
+    unsafe { masked_rows::<Avx512, A, R, NV, false>(Avx512::assume(), t) }
 }
 
 /// A kernel of 7 to 13 registers of a vector each.
 #[cfg(target_arch = "x86_64")]
 macro_rules! of_vectors {
-    ($kernel:ident $(, $elements:tt)?) => {
+    ($kernel:ident $(, $first:tt)*) => {
         &[
-            $kernel::<$($elements,)? 7>,
-            $kernel::<$($elements,)? 8>,
-            $kernel::<$($elements,)? 9>,
-            $kernel::<$($elements,)? 10>,
-            $kernel::<$($elements,)? 11>,
-            $kernel::<$($elements,)? 12>,
-            $kernel::<$($elements,)? 13>,
+            $kernel::<$($first,)* 7>,
+            $kernel::<$($first,)* 8>,
+            $kernel::<$($first,)* 9>,
+            $kernel::<$($first,)* 10>,
+            $kernel::<$($first,)* 11>,
+            $kernel::<$($first,)* 12>,
+            $kernel::<$($first,)* 13>,
         ]
     };
 }
@@ -302,7 +318,8 @@ static AVX512: Row = Row {
     elements: Some(ByElement {
         floats: of_vectors!(avx512_rows, _),
         bytes: of_vectors!(avx512_rows, _),
-        pixels: of_vectors!(avx512_pixels),
+        pixels: of_vectors!(avx512_masked, _, 2),
+        in_place: Some(InPlaceRows { kernels: of_vectors!(avx512_masked, _, 2), at_once: 2, pays: 0.9, costs: 10.0 }),
         pays: 0.75,
         list_costs: ListCosts { row_major: 27.0, turned_floats: 34.0, turned_bytes: 75.0, turned_known: 50.0 },
         short: 0,
