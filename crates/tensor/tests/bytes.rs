@@ -578,6 +578,18 @@ fn of_a_product_without_elements_nothing_is_handed_over() {
 }
 
 #[test]
+fn of_no_samples_zeros_are_handed_over_on_every_isa() {
+    for isa in AnyIsa::available() {
+        let dy = Tensor::<f32, 2>::zeros([0, 8]);
+        let mut kept = [f32::NAN; 64 * 8];
+        let keep = |_: Exec, gradient: &[f32], [kept]: [&mut [f32]; 1]| kept.copy_from_slice(gradient);
+        let exec = Exec::with_isa(isa, 1);
+        consume_bytes(exec, ByteRows::new(&[], 64, &[]), dy.view(), [&mut kept], &keep).expect("they go together");
+        assert_bits(isa.name(), &kept, &[0.0; 64 * 8]);
+    }
+}
+
+#[test]
 fn a_product_is_handed_over_as_long_as_it_and_its_targets_stay_in_the_far_cache() {
     let floats = 2 * Blocking::default().near_c / size_of::<f32>();
     for targets in 1..5 {

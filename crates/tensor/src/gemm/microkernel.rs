@@ -338,8 +338,8 @@ unsafe fn all_steps<I: Isa, const MR: usize, const NV: usize, const HALF: bool>(
 /// function, the compiler spent other registers on the one over all steps, which took a fifth longer.)
 ///
 /// # Safety
-/// Of each tile, with `cols = 16·(NV − 1) + tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤
-/// tail ≤ 8`:
+/// There is a tile; with `LISTED`, `needed` is there, and has a list for each. Of each tile, with `cols = 16·(NV − 1) +
+/// tail` and `1 ≤ tail ≤ 16`, or with `HALF` `cols = 16·NV + tail` and `1 ≤ tail ≤ 8`:
 /// - A is readable at `i·a_row + p·a_step` for i < MR, p < k; with `LISTED` where `needed` says, for its steps and MR
 ///   rows, and the list for sixteen entries more;
 /// - B is readable at `p·b_step + j` for p < k, j < cols, and for all lanes j of the tile where p < whole;

@@ -49,8 +49,8 @@ pub(super) struct PackPanel {
 
 /// Packs a panel.
 ///
-/// Built only by the driver, which promises that `b` is readable at every (row, column) of the panel and `to` writable
-/// for `k · width` floats.
+/// Built by `block.rs` and `compressed.rs`, which promise that `b` is readable at every (row, column) of the panel and
+/// `to` writable for `k · width` floats.
 ///
 /// With `LOOK` it returns whether the panel's elements allow it to leave out steps ([`Sizes`]); without, `true`.
 pub(super) struct Pack<const LOOK: bool>(PackPanel);
@@ -58,7 +58,7 @@ pub(super) struct Pack<const LOOK: bool>(PackPanel);
 impl<const LOOK: bool> Pack<LOOK> {
     /// # Safety
     /// - `b` is readable at `p·row_stride + j·column_stride` for p < k, j < columns;
-    /// - `width` is `8·⌈columns/8⌉` or more, but less than `columns + 16`; `to` is writable for `k · width` floats that
+    /// - `width` is `8·⌈columns/8⌉` or `16·⌈columns/16⌉`; `to` is writable for `k · width` floats that
     ///   overlap nothing read here, and nobody else touches them.
     pub unsafe fn new(panel: PackPanel) -> Self {
         Self(panel)
@@ -82,7 +82,7 @@ impl<const LOOK: bool> Op for Pack<LOOK> {
             // SAFETY: reads are of rows p < k and columns j..j + count, writes inside the panel's
             // k · width floats; both are what `new` was promised.
             unsafe {
-                let (from, to) = (b.add(j * column_stride), to.add(j));
+                let (from, to) = (b.wrapping_add(j * column_stride), to.wrapping_add(j));
                 if row_stride == 1 {
                     transpose_columns::<I, LOOK>(isa, from, column_stride, k, count, to, width, stored, &mut sizes);
                 } else {
@@ -108,8 +108,8 @@ const AHEAD: usize = 8;
 /// Rows of adjacent elements.
 ///
 /// # Safety
-/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width ≥ columns` at each, less than
-/// 16 more.
+/// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width` at each: `columns`, rounded
+/// up to half vectors or to vectors.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn copy_rows<I: Isa, const LOOK: bool>(

@@ -68,7 +68,8 @@ unsafe fn store_first(x: __m256, mut to: *mut f32, count: usize) {
             to = to.add(4);
         }
         if count & 2 != 0 {
-            _mm_storel_pd(to.cast(), _mm_castps_pd(four));
+            // (`_mm_storel_pd` may count on eight bytes' alignment.)
+            _mm_storeu_si64(to.cast(), _mm_castps_si128(four));
             four = _mm_movehl_ps(four, four);
             to = to.add(2);
         }

@@ -125,7 +125,7 @@ impl NonzeroBytes {
     }
 }
 
-/// Most columns of a block of [`NonzeroBlocks`]: which one it is is a byte, and so is the number of them.
+/// Most columns of a block of [`NonzeroBlocks`]: which of them one is, is a byte.
 pub(crate) const MOST_BLOCK: usize = 128;
 
 /// The bytes of some rows that are not 0, as a product reads them: a block of columns after the other, row by row, and
@@ -229,7 +229,7 @@ impl Record<'_> {
     /// Thirty-two more may be read.
     ///
     /// # Safety
-    /// The row has columns, and so many.
+    /// The row has columns, at least 16·(to − 1) + 1 of them, and `from ≤ to`.
     #[inline(always)]
     pub unsafe fn pairs(self, from: usize, to: usize) -> (*const u16, usize) {
         debug_assert!(from <= to && to < self.marks, "marks {from} to {to} of {}", self.marks);
