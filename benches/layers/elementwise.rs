@@ -54,7 +54,10 @@ pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
                 "relu" => testkit::activation::relu(&widen(&x)),
                 "sigmoid" => testkit::activation::sigmoid(&widen(&x)),
                 "tanh" => testkit::activation::tanh(&widen(&x)),
-                _ => widen(&x).iter().zip(y.as_slice()).map(|(x, &y)| if y == 0.0 { 0.0 } else { x / 0.8 }).collect(),
+                "dropout" => {
+                    widen(&x).iter().zip(y.as_slice()).map(|(x, &y)| if y == 0.0 { 0.0 } else { x / 0.8 }).collect()
+                }
+                other => panic!("{other} has no reference here"),
             };
             check(layer.kind(), y.as_slice(), &want);
             let name = format!("{}/{}/{BATCH}x{WIDTH}", layer.kind(), exec.isa().name());

@@ -23,6 +23,7 @@ const RULES: [(Rule, reference::Rule, usize); 7] = [
 ];
 
 pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
+    assert_eq!(RULES.map(|(rule, ..)| rule).as_slice(), Rule::ALL.as_slice(), "every rule is timed");
     let mut rng = Rng::new(1);
     let mut group = c.benchmark_group("optimizers");
     for len in SIZES {

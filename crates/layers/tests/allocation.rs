@@ -73,7 +73,7 @@ fn every_network() -> Vec<(String, Architecture, usize)> {
         dropout: None,
     };
     let mut all = Vec::new();
-    for activation in [Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+    for activation in Activation::ALL {
         for batch_norm in [None, Some(BatchNormForm::Book), Some(BatchNormForm::Torch)] {
             for dropout in [None, Some((0.3, DropoutForm::Book)), Some((0.3, DropoutForm::Torch))] {
                 let name = format!("{activation:?}, {batch_norm:?}, {dropout:?}");

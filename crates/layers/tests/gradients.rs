@@ -67,12 +67,12 @@ fn an_activations_backward_is_the_slope_of_forward() {
     let mut rng = Rng::new(2);
     let (x, dy) = (off_zero(&mut rng, batch * width), off_zero(&mut rng, batch * width));
     type Forward = fn(&[f64]) -> Vec<f64>;
-    let cases: [(Activation, Forward, f64); 3] = [
-        (Activation::Relu, activation::relu, 0.4),
-        (Activation::Sigmoid, activation::sigmoid, 1.0),
-        (Activation::Tanh, activation::tanh, 1.0),
-    ];
-    for (kind, forward, alive) in cases {
+    for kind in Activation::ALL {
+        let (forward, alive): (Forward, f64) = match kind {
+            Activation::Relu => (activation::relu, 0.4),
+            Activation::Sigmoid => (activation::sigmoid, 1.0),
+            Activation::Tanh => (activation::tanh, 1.0),
+        };
         let dx = central_difference(|x| weigh(&forward(x), &dy), &widen(&x), STEP);
         for exec in isas() {
             let got = training_step(&mut *kind.layer(width), exec, 0, 0, &x, &dy);
@@ -241,9 +241,9 @@ fn check_network(activation: Activation, batch_norm: Option<BatchNormForm>, drop
 
 #[test]
 fn a_plain_networks_gradients_are_the_references() {
-    check_network(Activation::Relu, None, None);
-    check_network(Activation::Sigmoid, None, None);
-    check_network(Activation::Tanh, None, None);
+    for activation in Activation::ALL {
+        check_network(activation, None, None);
+    }
 }
 
 #[test]

@@ -92,7 +92,10 @@ impl Rule {
 
     /// The learning rate the chapter uses: 0.001 for Adam (and AdamW), else 0.01.
     pub fn default_learning_rate(self) -> f64 {
-        if matches!(self, Self::Adam { .. } | Self::AdamW { .. }) { 0.001 } else { 0.01 }
+        match self {
+            Self::Sgd | Self::Momentum { .. } | Self::Nesterov { .. } | Self::AdaGrad | Self::RmsProp { .. } => 0.01,
+            Self::Adam { .. } | Self::AdamW { .. } => 0.001,
+        }
     }
 
     /// State vectors a parameter.
@@ -104,13 +107,13 @@ impl Rule {
         }
     }
 
-    /// What keeps a denominator from zero.
+    /// What keeps a denominator from zero; 0 for a rule without one.
     pub(crate) fn epsilon(self, form: Form) -> f64 {
         match (form, self) {
-            (_, Self::AdamW { .. }) => 1e-8,
-            (Form::Book, _) => 1e-7,
+            (_, Self::Sgd | Self::Momentum { .. } | Self::Nesterov { .. }) => 0.0,
+            (Form::Book, Self::AdaGrad | Self::RmsProp { .. } | Self::Adam { .. }) => 1e-7,
             (Form::Torch, Self::AdaGrad) => 1e-10,
-            (Form::Torch, _) => 1e-8,
+            (Form::Torch, Self::RmsProp { .. } | Self::Adam { .. }) | (_, Self::AdamW { .. }) => 1e-8,
         }
     }
 }

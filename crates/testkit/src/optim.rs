@@ -68,16 +68,24 @@ impl Rule {
 
     /// Whether the preset has this rule.
     pub fn exists_in(&self, preset: Preset) -> bool {
-        preset == Preset::Torch || !matches!(self, Rule::AdamW { .. })
+        match self {
+            Rule::Sgd
+            | Rule::Momentum { .. }
+            | Rule::Nesterov { .. }
+            | Rule::AdaGrad
+            | Rule::RmsProp { .. }
+            | Rule::Adam { .. } => true,
+            Rule::AdamW { .. } => preset == Preset::Torch,
+        }
     }
 
     /// What keeps the denominator from zero; 0 for a rule without one.
     fn epsilon(&self, preset: Preset) -> f64 {
         match (self, preset) {
             (Rule::Sgd | Rule::Momentum { .. } | Rule::Nesterov { .. }, _) => 0.0,
-            (_, Preset::Book) => 1e-7,
+            (Rule::AdaGrad | Rule::RmsProp { .. } | Rule::Adam { .. }, Preset::Book) => 1e-7,
             (Rule::AdaGrad, Preset::Torch) => 1e-10,
-            (_, Preset::Torch) => 1e-8,
+            (Rule::RmsProp { .. } | Rule::Adam { .. }, Preset::Torch) | (Rule::AdamW { .. }, _) => 1e-8,
         }
     }
 }
