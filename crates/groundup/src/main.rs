@@ -34,12 +34,8 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // By convention a message is "cause; cure".
-            let message = error.to_string();
-            let (cause, cure) = message.rsplit_once("; ").unwrap_or((&message, "see `groundup help`"));
-            eprintln!("error: {cause}");
-            eprintln!("cure:  {cure}");
+        Err(failure) => {
+            failure.tell();
             ExitCode::from(1)
         }
     }

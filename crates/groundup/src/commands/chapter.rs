@@ -1,6 +1,6 @@
 //! `groundup chapter`
 
-use super::{Failure, cores};
+use super::{Failure, cores, tell};
 use crate::cli::{Chapter, Name};
 use crate::data;
 use crate::experiments::{self, Context, Shared};
@@ -8,7 +8,6 @@ use crate::progress::Whole;
 use crate::report::{Folder, Run};
 use clap::ValueEnum;
 use rayon::ThreadPoolBuilder;
-use std::io::{Write, stderr};
 use std::panic::resume_unwind;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +28,7 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     let threads = options.threads.unwrap_or_else(cores);
     let exec = Exec::new(threads)?;
     if cfg!(debug_assertions) {
-        eprintln!("note: a debug build is slow; use `cargo run --release`");
+        tell("note: a debug build is slow; use `cargo run --release`");
     }
     let digits = data::find(options.data.as_deref(), threads)?;
     say!("data: {}", digits.origin)?;
@@ -64,7 +63,7 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     // All but the last are said here, and the last by whoever called.
     let mut failures = failures.into_iter().map(|(name, failure)| Failure::new(format!("{name}: {failure}")));
     let Some(last) = failures.next_back() else { return Ok(()) };
-    failures.for_each(|failure| eprintln!("error: {failure}"));
+    failures.for_each(|failure| tell(format_args!("error: {failure}")));
     Err(last)
 }
 
@@ -103,8 +102,7 @@ fn leave_what_is_finished_on_interrupt(folder: &Arc<Mutex<Folder>>) -> Result<()
     let folder = Arc::clone(folder);
     ctrlc::set_handler(move || {
         let mut folder = lock(&folder);
-        // Nobody may be listening any more.
-        let _ = writeln!(stderr(), "{}", folder.interrupted());
+        tell(folder.interrupted());
         process::exit(INTERRUPTED);
     })?;
     Ok(())

@@ -27,6 +27,13 @@ impl Failure {
     pub fn new(message: String) -> Self {
         Self(message)
     }
+
+    /// Tells of it: a line of cause and one of cure.
+    pub fn tell(&self) {
+        let (cause, cure) = self.0.rsplit_once("; ").unwrap_or((&self.0, "see `groundup help`"));
+        tell(format_args!("error: {cause}"));
+        tell(format_args!("cure:  {cure}"));
+    }
 }
 
 impl fmt::Display for Failure {
@@ -49,6 +56,11 @@ fn print(line: fmt::Arguments<'_>) -> Result<(), ::train::Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints a line to standard error. That nobody listens there is no reason to stop, where `eprintln!` would panic.
+pub fn tell(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The threads of this machine that a program may use.

@@ -1,6 +1,6 @@
 //! `groundup search`
 
-use super::{Failure, cores, on_threads};
+use super::{Failure, cores, on_threads, tell};
 use crate::cli::Search;
 use crate::data;
 use crate::progress;
@@ -35,7 +35,7 @@ pub fn run(options: &Search) -> Result<(), Failure> {
     let bar = progress::bar(total as u64, "trials");
     let study = options.study.as_deref().map(|path| {
         let bar = bar.clone();
-        let say = move |line: &str| bar.suspend(|| eprintln!("{line}"));
+        let say = move |line: &str| bar.suspend(|| tell(line));
         match options.resume {
             true => Study::resume(path, &plan, &train, &validation, say),
             false => Study::begin(path, &plan, &train, &validation, say),

@@ -274,6 +274,20 @@ fn info_names_the_isa_in_use_and_measures_each_there_is() {
 }
 
 #[test]
+fn a_reader_of_errors_who_has_left_changes_neither_the_work_nor_the_exit_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let status = |args: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command(dir.path(), args).stderr(writer).status().unwrap().code()
+    };
+    assert_eq!(status(&["train", "--data", "nowhere"]), Some(1));
+    // A debug build begins with a note.
+    assert_eq!(status(&["chapter", "optimizer-paths", "--data", digits(), "--threads", "1"]), Some(0));
+    assert!(dir.path().join("report/index.html").exists(), "the work was not done");
+}
+
+#[test]
 fn a_reader_who_has_left_stops_no_work_and_a_full_disk_is_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let train = ["train", "--data", digits(), "--steps", "3", "--save", "net.safetensors"];
