@@ -390,6 +390,23 @@ fn an_unknown_name_is_a_wrong_command_line_and_nothing_is_done_for_the_known_one
 }
 
 #[test]
+fn every_experiment_that_fails_has_a_line_of_cause_and_one_of_cure() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["optimizer-paths", "activation-histograms"];
+    // No file can take the place of a folder.
+    names.iter().for_each(|name| fs::create_dir_all(dir.path().join(format!("report/{name}.svg"))).unwrap());
+    let args = ["chapter", names[0], names[1], "--data", digits(), "--runs", "1", "--threads", "1"];
+    let ran = Ran::of(&mut command(dir.path(), &args));
+    assert_eq!(ran.status, Some(1), "{}", ran.err);
+    let lines: Vec<&str> = ran.err.lines().filter(|line| !line.starts_with("note: ")).collect();
+    assert_eq!(lines.len(), 4, "{}", ran.err);
+    for (name, lines) in names.iter().zip(lines.chunks(2)) {
+        assert!(lines[0].starts_with(&format!("error: {name}: ")) && lines[0].contains(".svg"), "{}", ran.err);
+        assert!(lines[1].starts_with("cure:  ") && !lines[0].contains("; "), "{}", ran.err);
+    }
+}
+
+#[test]
 fn without_out_the_report_is_in_report_and_a_place_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let paths = ["chapter", "optimizer-paths", "--data", digits(), "--runs", "1"];

@@ -63,7 +63,7 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     // All but the last are said here, and the last by whoever called.
     let mut failures = failures.into_iter().map(|(name, failure)| Failure::new(format!("{name}: {failure}")));
     let Some(last) = failures.next_back() else { return Ok(()) };
-    failures.for_each(|failure| tell(format_args!("error: {failure}")));
+    failures.for_each(|failure| failure.tell());
     Err(last)
 }
 
