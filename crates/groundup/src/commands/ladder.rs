@@ -73,15 +73,15 @@ pub fn run(options: &Ladder) -> Result<(), Failure> {
         write_atomically(path, |file| file.write_all(bars.to_svg().as_bytes()))?;
     }
     if let Some(path) = &options.sizes {
-        let figure = sizes(exec, with_threads, peak)?;
+        let figure = sizes(exec, with_threads, peak, &SIDES)?;
         write_atomically(path, |file| file.write_all(figure.to_svg().as_bytes()))?;
     }
     Ok(())
 }
 
-/// The time of a square product against its multiply-adds: B read in place and packed, all threads, and the costs that
-/// do not shrink with the product.
-fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
+/// The time of square products of these sides against their multiply-adds: B read in place and packed, all threads, and
+/// the costs that do not shrink with the product.
+fn sizes(exec: Exec, with_threads: Exec, peak: f64, sides: &[usize]) -> Result<Figure, Failure> {
     let blocking = Blocking::of(exec.isa());
     let in_place = Blocking { pack_above: usize::MAX, ..blocking };
     let packed = Blocking { pack_above: 0, pack_rows: 0, ..blocking };
@@ -97,12 +97,12 @@ fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
             let seconds = best_seconds(|| Gemm::new(a.view(), b.view(), c.view_mut()).run_with(exec, &blocking))?;
             Ok([(side * side * side) as f64, 1e6 * seconds])
         };
-        let times = || SIDES.iter().map(|&side| time(side)).collect::<Result<Vec<_>, _>>();
+        let times = || sides.iter().map(|&side| time(side)).collect::<Result<Vec<_>, _>>();
         let points = on_threads(exec.threads(), times)??;
         marks.push(Mark::Line { series, points, dashed: false });
         legend.push(name.to_owned());
     }
-    let ends = [1e4, 1e8];
+    let ends = WORK;
     let mut dashed = |name: &str, points: Vec<[f64; 2]>| {
         marks.push(Mark::Line { series: legend.len(), points, dashed: true });
         legend.push(name.to_owned());
@@ -128,6 +128,12 @@ fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
         })?;
         dashed("a fork after rest", ends.map(|work| [work, 1e6 * fork]).to_vec());
     }
+    // A slow ISA may need a hundred times what a fast one does: every line has its place, none is held at an edge.
+    let heights = marks.iter().flat_map(|mark| match mark {
+        Mark::Line { points, .. } => points.iter().map(|[_, time]| *time).collect(),
+        _ => Vec::new(),
+    });
+    let y = Axis::decades("microseconds, best of 0.3 s", heights);
     Ok(Figure {
         title: "Square products by size".to_owned(),
         description: "Time against multiply-adds, both on logarithmic scales.".to_owned(),
@@ -137,14 +143,16 @@ fn sizes(exec: Exec, with_threads: Exec, peak: f64) -> Result<Figure, Failure> {
         panel_size: [640.0, 340.0],
         panels: vec![Panel {
             title: String::new(),
-            x: Axis::log("multiply-adds, m·n·k", 1e4, 1e8),
-            y: Axis::log("microseconds, best of 0.3 s", 0.01, 2e3),
+            x: Axis::log("multiply-adds, m·n·k", WORK[0], WORK[1]),
+            y,
             marks,
         }],
     })
 }
 
-/// Sides of squares from 10⁴ to 10⁸ multiply-adds.
+/// The least and the greatest number of multiply-adds.
+const WORK: [f64; 2] = [1e4, 1e8];
+/// Sides of squares of so many.
 const SIDES: [usize; 14] = [22, 28, 36, 46, 58, 74, 93, 100, 128, 160, 215, 256, 340, 464];
 
 /// The least time of a call: of at least two, and of as many as fit into 0.3 s.
@@ -157,4 +165,32 @@ fn best_seconds(mut call: impl FnMut() -> Result<(), ShapeError>) -> Result<f64,
         best = best.min(one.elapsed().as_secs_f64());
     }
     Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tensor::isa::AnyIsa;
+
+    #[test]
+    fn however_slow_the_machine_the_plot_of_sizes_has_room_for_every_time() {
+        let isa = AnyIsa::available().last().unwrap();
+        // Of a peak of 0.01 GFLOP/s, whose line ends at twenty seconds.
+        let figure = sizes(Exec::with_isa(isa, 1), Exec::with_isa(isa, 2), 0.01, &[22, 28]).unwrap();
+        let names = ["B in place", "B packed", "all threads", "at the peak", "a call", "a fork after rest"];
+        assert_eq!(figure.legend, names);
+        let Panel { x, y, marks, .. } = &figure.panels[0];
+        assert_eq!(marks.len(), names.len());
+        for (mark, name) in marks.iter().zip(names) {
+            let Mark::Line { points, .. } = mark else { panic!("{name} is {mark:?}") };
+            assert_eq!(points.len(), 2, "{name}");
+            for &[work, time] in points {
+                assert!((x.range[0]..=x.range[1]).contains(&work), "{name}: {work} is not in {:?}", x.range);
+                assert!((y.range[0]..=y.range[1]).contains(&time), "{name}: {time} is not in {:?}", y.range);
+            }
+        }
+        for side in [SIDES[0], SIDES[SIDES.len() - 1]] {
+            assert!((WORK[0]..=WORK[1]).contains(&(side.pow(3) as f64)), "{side}");
+        }
+    }
 }

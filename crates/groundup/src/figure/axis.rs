@@ -22,6 +22,17 @@ impl Axis {
         Self { label: label.to_owned(), range: [low, high], log: true }
     }
 
+    /// A logarithmic axis of whole decades, at least one, in which all of these positive values lie.
+    pub fn decades(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
+        let [mut low, mut high] = [f64::INFINITY, f64::NEG_INFINITY];
+        for value in values.into_iter().filter(|&value| value > 0.0 && value.is_finite()) {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        let low = if low.is_finite() { low.log10().floor() as i32 } else { 0 };
+        let high = if high.is_finite() { high.log10().ceil() as i32 } else { 0 };
+        Self::log(label, 10_f64.powi(low), 10_f64.powi(high.max(low + 1)))
+    }
+
     /// Its range and kind, for a program that reads the picture: `0 10 lin`, `0.01 1 log`.
     pub(super) fn scale(&self) -> String {
         let [low, high] = self.range;
@@ -118,6 +129,16 @@ mod tests {
         assert_eq!(labels(Axis::linear("", 0.0, 1.0)), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(Axis::linear("", 0.0, 2000.0)), ["0", "500", "1,000", "1,500", "2,000"]);
         assert_eq!(labels(Axis::log("", 1e-6, 1e-2)), ["10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "0.01"]);
+    }
+
+    #[test]
+    fn decades_hold_all_values_and_are_a_decade_at_least() {
+        let range = |values: &[f64]| Axis::decades("", values.iter().copied()).range;
+        assert_eq!(range(&[3.0, 0.02, 1e5]), [0.01, 1e5]);
+        assert_eq!(range(&[2.0, 3.0]), [1.0, 10.0]);
+        assert_eq!(range(&[100.0]), [100.0, 1000.0]);
+        assert_eq!(range(&[0.0, f64::NAN, 20.0]), [10.0, 100.0], "what has no place on the axis does not stretch it");
+        assert_eq!(range(&[]), [1.0, 10.0]);
     }
 
     #[test]
