@@ -1,6 +1,7 @@
 //! The command line. The names here are a contract: other programs call them.
 
 use crate::language::Language;
+use crate::threads::{MOST, cores};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use layers::{Activation, Init};
 use mnist_io::Sampling;
@@ -87,7 +88,7 @@ pub struct Chapter {
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub runs: u64,
     /// Runs done at the same time, each on one thread [default: the cores there are].
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Language of the page and of the figures' titles.
     #[arg(long, value_enum, default_value_t)]
@@ -162,7 +163,7 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Threads a kernel may use; the result is the same.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
     /// Write every step and epoch as JSON lines.
     #[arg(long, value_name = "FILE.jsonl")]
@@ -225,7 +226,7 @@ pub struct Search {
     #[arg(long, value_name = "R", default_value_t = 1, value_parser = up_to::<1000>)]
     pub rounds: usize,
     /// Trials done at the same time [default: the cores there are].
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub jobs: Option<usize>,
     /// Of everything: trial i is a function of the seed and i.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -251,7 +252,7 @@ pub struct Ladder {
     #[arg(long, value_name = "MxKxN", default_value = "512x512x512", value_parser = sizes)]
     pub shape: Sizes,
     /// Threads of the last rungs [default: the cores there are].
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Also draw the bars.
     #[arg(long, value_name = "FILE.svg")]
@@ -284,7 +285,7 @@ pub struct Roofline {
     #[arg(long = "workload", value_name = "A|B|C|D", value_parser = workload)]
     pub workloads: Vec<Workload>,
     /// Threads a kernel may use; the roofs are then those of all of them.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
 }
 
@@ -342,6 +343,10 @@ fn up_to<const MOST: usize>(text: &str) -> Result<usize, String> {
         Ok(number) if (1..=MOST).contains(&number) => Ok(number),
         _ => Err(format!("give a whole number from 1 to {MOST}")),
     }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    up_to::<MOST>(text).map_err(|range| format!("{range} (cores of this machine: {})", cores()))
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -476,5 +481,7 @@ mod tests {
         assert!(schedule("step:0:0.1").is_err() && schedule("step:2:-1").is_err() && schedule("cosine:5:0").is_ok());
         assert!(not_negative("-1").is_err() && not_negative("inf").is_err() && not_negative("0.5") == Ok(0.5));
         assert!(up_to::<5>("6").is_err() && up_to::<5>("5") == Ok(5));
+        assert!(threads("1025").is_err_and(|what| what.contains("1024") && what.contains(&cores().to_string())));
+        assert!(threads("0").is_err() && threads("1024") == Ok(1024));
     }
 }

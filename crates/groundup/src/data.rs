@@ -1,5 +1,6 @@
 //! Which digits to use.
 
+use crate::threads::cores;
 use mnist_io::synthetic::Synthetic;
 use mnist_io::{Error, Mnist};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ fn is_published(mnist: &Mnist) -> bool {
 
 fn synthetic(threads: usize, why: &str) -> Result<Digits, Error> {
     let origin = format!("synthetic digits ({why})");
-    let mnist = Synthetic::default().generate(threads).map_err(|fault| fault.at(Path::new("synthetic digits")))?;
+    // Threads beyond the cores would only cost.
+    let made = Synthetic::default().generate(threads.min(cores()));
+    let mnist = made.map_err(|fault| fault.at(Path::new("synthetic digits")))?;
     Ok(Digits { mnist, name: "synthetic digits", origin })
 }

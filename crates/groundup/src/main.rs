@@ -15,6 +15,7 @@ mod profile;
 mod progress;
 mod report;
 mod statistics;
+mod threads;
 
 use clap::Parser;
 use cli::{Cli, Command};

@@ -1,13 +1,13 @@
 //! `groundup chapter`
 
-use super::{Failure, cores, tell};
+use super::{Failure, tell};
 use crate::cli::{Chapter, Name};
 use crate::data;
 use crate::experiments::{self, Context, Shared};
 use crate::progress::Whole;
 use crate::report::{Folder, Run};
+use crate::threads::{cores, pool};
 use clap::ValueEnum;
-use rayon::ThreadPoolBuilder;
 use std::panic::resume_unwind;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +36,7 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     let asked = |name: &Name| options.names.is_empty() || options.names.contains(name);
     let names: Vec<Name> = Name::value_variants().iter().copied().filter(asked).collect();
 
+    let pool = if threads == 1 { None } else { Some(pool(threads)?) };
     let costs: Vec<_> = names.iter().map(|name| (name.text(), experiments::cost(*name, options.runs))).collect();
     let progress = Arc::new(Whole::new(&costs));
     let run = Run { data: digits.name, runs: options.runs, seed: options.seed, language: options.lang };
@@ -44,7 +45,6 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     let folder = Arc::new(Mutex::new(Folder::new(&options.out, &texts, run, by, Arc::clone(&progress))?));
     leave_what_is_finished_on_interrupt(&folder)?;
 
-    let pool = if threads == 1 { None } else { Some(ThreadPoolBuilder::new().num_threads(threads).build()?) };
     let context = Context {
         digits: &digits,
         exec,

@@ -1,8 +1,9 @@
 //! `groundup data`
 
-use super::{Failure, cores};
+use super::Failure;
 use crate::cli::Data;
 use crate::progress;
+use crate::threads::cores;
 use mnist_io::download::{MIRRORS, Outcome, fetch};
 use mnist_io::idx::Idx;
 use mnist_io::mnist::FILES;

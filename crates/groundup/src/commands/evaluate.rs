@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::cli::Evaluate;
 use crate::data;
+use crate::threads::cores;
 use serde_json::json;
 use tensor::Exec;
 use train::{Model, accuracy};
@@ -11,7 +12,7 @@ use train::{Model, accuracy};
 pub fn run(options: &Evaluate) -> Result<(), Failure> {
     let exec = Exec::new(1)?;
     let mut network = Model::load(exec, &options.model)?.network;
-    let digits = data::find(options.data.as_deref(), super::cores())?;
+    let digits = data::find(options.data.as_deref(), cores())?;
     let (inputs, classes) = (network.architecture().inputs, network.architecture().classes);
     if (inputs, classes) != (digits.mnist.train.width(), 10) {
         let pixels = digits.mnist.train.width();

@@ -1,6 +1,7 @@
 //! `groundup info`
 
-use super::{Failure, cores};
+use super::Failure;
+use crate::threads::cores;
 use tensor::Exec;
 use tensor::gemm::tile_names;
 use tensor::isa::{AnyIsa, VARIABLE};

@@ -1,8 +1,9 @@
 //! `groundup ladder`
 
-use super::{Failure, cores, on_threads};
+use super::Failure;
 use crate::cli::Ladder;
 use crate::figure::{Axis, Bar, Bars, Figure, Mark, Panel, rate};
+use crate::threads::{cores, on_threads};
 use layers::{Stream, standard_normal, stream};
 use mnist_io::file::{check_writable, write_atomically};
 use std::hint::black_box;
@@ -142,10 +143,7 @@ fn sizes(exec: Exec, with_threads: Exec, peak: f64, sides: &[usize]) -> Result<F
         columns: 1,
         panel_size: [640.0, 340.0],
         panels: vec![Panel {
-            title: String::new(),
-            x: Axis::log("multiply-adds, m·n·k", WORK[0], WORK[1]),
-            y,
-            marks,
+            title: String::new(), x: Axis::log("multiply-adds, m·n·k", WORK[0], WORK[1]), y, marks
         }],
     })
 }

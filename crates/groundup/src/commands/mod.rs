@@ -62,17 +62,3 @@ fn print(line: fmt::Arguments<'_>) -> Result<(), ::train::Error> {
 pub fn tell(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
-
-/// The threads of this machine that a program may use.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Runs `work` on a rayon pool of `threads`, or right here if that is one.
-pub fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> Result<R, Failure> {
-    if threads == 1 {
-        return Ok(work());
-    }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    Ok(pool.install(work))
-}

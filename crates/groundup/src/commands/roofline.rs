@@ -1,9 +1,10 @@
 //! `groundup roofline`
 
-use super::{Failure, cores, on_threads};
+use super::Failure;
 use crate::cli::Roofline as Options;
 use crate::figure::{Dot, Roofline};
 use crate::profile::{Entry, Profile, columns};
+use crate::threads::{cores, on_threads};
 use mnist_io::file::{check_writable, write_atomically};
 use mnist_io::synthetic::Synthetic;
 use std::io::Write;

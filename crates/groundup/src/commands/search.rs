@@ -1,9 +1,10 @@
 //! `groundup search`
 
-use super::{Failure, cores, on_threads, tell};
+use super::{Failure, tell};
 use crate::cli::Search;
 use crate::data;
 use crate::progress;
+use crate::threads::{cores, on_threads};
 use serde_json::json;
 use tensor::Exec;
 use train::search::{Found, Search as Plan, Trial, validation_split};

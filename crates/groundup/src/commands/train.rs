@@ -1,10 +1,11 @@
 //! `groundup train`
 
-use super::{Failure, on_threads};
+use super::Failure;
 use crate::cli::Train;
 use crate::data;
 use crate::profile::Profile;
 use crate::progress;
+use crate::threads::on_threads;
 use indicatif::ProgressBar;
 use layers::Architecture;
 use mnist_io::file::check_writable;

@@ -204,6 +204,11 @@ fn a_wrong_command_line_is_status_2_says_what_is_wrong_and_does_nothing() {
         (&["train", "--dropout", "1"], "--dropout"),
         (&["train", "--batch-size", "0"], "--batch-size"),
         (&["train", "--threads", "0"], "--threads"),
+        (&["train", "--threads", "1025", "--data", "synthetic"], "1 to 1024"),
+        (&["chapter", "optimizer-paths", "--threads", "100000"], "1 to 1024"),
+        (&["ladder", "--threads", "100000"], "1 to 1024"),
+        (&["roofline", "--threads", "100000"], "1 to 1024"),
+        (&["search", "--jobs", "100000"], "1 to 1024"),
         (&["train", "--lr", "fast"], "0 or more"),
         (&["train", "--lr", "-0.1"], "0 or more"),
         (&["train", "--lr=inf"], "0 or more"),
@@ -271,6 +276,26 @@ fn info_names_the_isa_in_use_and_measures_each_there_is() {
         }
         assert!(ran.out.lines().any(|line| line.starts_with("bandwidth") && line.contains("DRAM")), "{}", ran.out);
     }
+}
+
+/// That digits are made by no more threads than there are cores shows in that making them does not fail.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_the_system_refuses_are_an_error_that_says_so_and_not_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    // Addresses for as many stacks of a GiB as there are cores, and for some more; with one arena, all that these leave
+    // is the heap's.
+    let addresses = (std::thread::available_parallelism().unwrap().get() + 4) << 20;
+    let limited = format!("ulimit -v {addresses} && exec \"$0\" \"$@\"");
+    for work in [&["train", "--steps", "3"][..], &["chapter", "optimizer-paths"]] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_groundup")]).args(work).current_dir(dir.path());
+        command.args(["--data", "synthetic", "--threads", "1000"]);
+        let [cause, cure] = failure(command.env("RUST_MIN_STACK", "1073741824").env("MALLOC_ARENA_MAX", "1"));
+        assert!(cause.starts_with("1000 threads cannot be started: "), "{cause}");
+        assert!(cure.contains("fewer") && cure.contains("cores"), "{cure}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "something was written");
 }
 
 #[test]
