@@ -363,11 +363,16 @@ fn dropout_ratio(text: &str) -> Result<f32, String> {
     }
 }
 
-fn activation(text: &str) -> Result<Activation, String> {
-    Activation::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = Activation::ALL.iter().map(|activation| activation.name()).collect();
+/// The one of `all` that has this name.
+fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str) -> Result<T, String> {
+    all.iter().copied().find(|&one| name(one) == text).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|&one| name(one)).collect();
         format!("known are {}", names.join(", "))
     })
+}
+
+fn activation(text: &str) -> Result<Activation, String> {
+    named(&Activation::ALL, Activation::name, text)
 }
 
 fn init(text: &str) -> Result<Init, String> {
@@ -385,31 +390,19 @@ fn init(text: &str) -> Result<Init, String> {
 }
 
 fn rule(text: &str) -> Result<Rule, String> {
-    Rule::ALL.into_iter().find(|rule| rule.name() == text).ok_or_else(|| {
-        let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-        format!("known are {}", names.join(", "))
-    })
+    named(&Rule::ALL, Rule::name, text)
 }
 
 fn workload(text: &str) -> Result<Workload, String> {
-    Workload::from_name(text).ok_or_else(|| {
-        let names: Vec<&str> = Workload::ALL.iter().map(|workload| workload.name()).collect();
-        format!("known are {}", names.join(", "))
-    })
+    named(&Workload::ALL, Workload::name, text)
 }
 
 fn preset(text: &str) -> Result<Preset, String> {
-    [Preset::Book, Preset::Torch]
-        .into_iter()
-        .find(|preset| preset.name() == text)
-        .ok_or_else(|| "known are book, torch".to_owned())
+    named(&Preset::ALL, Preset::name, text)
 }
 
 fn sampling(text: &str) -> Result<Sampling, String> {
-    [Sampling::Shuffle, Sampling::Replacement]
-        .into_iter()
-        .find(|sampling| sampling.name() == text)
-        .ok_or_else(|| "known are shuffle, replacement".to_owned())
+    named(&[Sampling::Shuffle, Sampling::Replacement], Sampling::name, text)
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {

@@ -16,6 +16,7 @@ mod progress;
 mod report;
 mod statistics;
 mod threads;
+mod trials;
 
 use clap::Parser;
 use cli::{Cli, Command};

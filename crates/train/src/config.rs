@@ -16,6 +16,14 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Book, Self::Torch];
+
+    /// The preset of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
     /// The name, as on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {

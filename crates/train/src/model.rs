@@ -200,10 +200,11 @@ fn parameter_count(architecture: &Architecture) -> Option<usize> {
 
 impl Description {
     fn architecture(&self) -> Result<Architecture, String> {
-        let preset = |name: &str| match name {
-            "book" => Ok(Preset::Book),
-            "torch" => Ok(Preset::Torch),
-            _ => Err(format!("a preset {name:?}, of which book and torch are known")),
+        let preset = |name: &str| {
+            Preset::from_name(name).ok_or_else(|| {
+                let known = Preset::ALL.map(Preset::name).join(" and ");
+                format!("a preset {name:?}, of which {known} are known")
+            })
         };
         if self.version != 1 {
             return Err(format!("version {} of the format, of which this program reads version 1", self.version));

@@ -5,6 +5,7 @@ use crate::threads::cores;
 use tensor::Exec;
 use tensor::gemm::tile_names;
 use tensor::isa::{AnyIsa, VARIABLE};
+use tensor::limits::{Level, Limits};
 use tensor::probe;
 
 /// Says what this machine can do.
@@ -21,11 +22,8 @@ pub fn run() -> Result<(), Failure> {
         let peak = probe::fma_peak(Exec::with_isa(isa, 1));
         say!("peak       {:7.1} GFLOP/s f32, one thread, {}", peak / 1e9, isa.name())?;
     }
-    let within = |level: &str| caches.iter().find(|(name, _)| name == level).map(|(_, bytes)| bytes / 2);
-    let levels = [("L1", within("L1")), ("L2", within("L2")), ("DRAM", Some(256 << 20))];
-    for (level, bytes) in levels.into_iter().filter_map(|(level, bytes)| Some((level, bytes?))) {
-        let bandwidth = probe::copy_bandwidth(exec, bytes);
-        say!("bandwidth  {:7.1} GB/s {level}, one thread, copy (read + write)", bandwidth / 1e9)?;
+    for Level { name, bandwidth, .. } in Limits::measure(exec).levels {
+        say!("bandwidth  {:7.1} GB/s {name}, one thread, copy (read + write)", bandwidth / 1e9)?;
     }
     Ok(())
 }

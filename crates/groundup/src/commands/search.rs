@@ -5,14 +5,11 @@ use crate::cli::Search;
 use crate::data;
 use crate::progress;
 use crate::threads::{cores, on_threads};
+use crate::trials::{SAMPLES, VALIDATION_SHARE, best_line, ranges_json, trials_json};
 use serde_json::json;
 use tensor::Exec;
-use train::search::{Found, Search as Plan, Trial, validation_split};
+use train::search::{Search as Plan, validation_split};
 use train::{Length, Study};
-
-/// Samples a search is done on, and the share of them set aside for validation: the chapter's.
-pub const SAMPLES: usize = 500;
-pub const VALIDATION_SHARE: f64 = 0.2;
 
 /// Searches and prints the ranking.
 pub fn run(options: &Search) -> Result<(), Failure> {
@@ -68,30 +65,4 @@ pub fn run(options: &Search) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// "Best-1 (val acc 0.83) | lr 0.0092, weight decay 3.86e-07", as the chapter prints it.
-pub fn best_line(rank: usize, trial: &Trial) -> String {
-    let Trial { learning_rate, weight_decay, .. } = trial;
-    format!("Best-{rank} (val acc {:.2}) | lr {learning_rate:.3e}, weight decay {weight_decay:.3e}", trial.score())
-}
-
-/// Trials as JSON objects.
-pub fn trials_json(trials: &[Trial]) -> Vec<serde_json::Value> {
-    trials
-        .iter()
-        .map(|trial| {
-            json!({
-                "number": trial.number, "round": trial.round, "learning_rate": trial.learning_rate,
-                "weight_decay": trial.weight_decay, "seed": trial.seed, "score": trial.score(),
-                "validation_accuracy": trial.validation_accuracy, "train_accuracy": trial.train_accuracy,
-            })
-        })
-        .collect()
-}
-
-/// The ranges of the rounds as JSON objects.
-pub fn ranges_json(found: &Found) -> Vec<serde_json::Value> {
-    let pair = |[rate, decay]: &[train::search::LogRange; 2]| json!({"learning_rate": rate.bounds(), "weight_decay": decay.bounds()});
-    found.ranges.iter().map(pair).collect()
 }

@@ -5,17 +5,17 @@ use super::terms::{
     SEED, WEIGHT_DECAY,
 };
 use super::{Context, Curves, Description, Extra, Report};
-use crate::commands::search::{SAMPLES, VALIDATION_SHARE, best_line, ranges_json, trials_json};
 use crate::figure::{Axis, Figure, Mark, Panel, Shades};
 use crate::language::{Words, words};
 use crate::statistics::mean;
+use crate::trials::{SAMPLES, VALIDATION_SHARE, best_line, ranges_json, trials_json};
 use serde_json::json;
-use train::Error;
 use train::search::{Found, Search, Trial, validation_split};
+use train::{Error, Length};
 
 /// The chapter's hundred trials, then two rounds, each in the ranges that all trials before narrow to.
 const ROUNDS: [usize; 3] = [100, 20, 20];
-const EPOCHS: usize = 50;
+const EPOCHS: u64 = 50;
 const BEST: usize = 20;
 
 const VALIDATION_ACCURACY: Words = words("validation accuracy", "검증 정확도");
@@ -108,6 +108,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     let (train, validation) = validation_split(&samples, VALIDATION_SHARE, context.seed);
     let mut search = Search::book(context.seed);
     search.base.architecture.inputs = train.width();
+    search.base.length = Length::Epochs(EPOCHS);
     search.rounds = ROUNDS.to_vec();
     let trials: usize = ROUNDS.iter().sum();
     let found = context.job("hyperparameter-search", trials as u64, |bar| {
