@@ -45,3 +45,27 @@ impl Words {
         }
     }
 }
+
+/// A line with numbers in it, in every language: the terminal has it in English, the page in the report's.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// English.
+    pub en: String,
+    /// Korean.
+    ko: String,
+}
+
+impl Line {
+    /// The line that `say` makes in each language.
+    pub fn new(say: impl Fn(Language) -> String) -> Self {
+        Self { en: say(Language::En), ko: say(Language::Ko) }
+    }
+
+    /// The line in a language.
+    pub fn of(&self, language: Language) -> &str {
+        match language {
+            Language::En => &self.en,
+            Language::Ko => &self.ko,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod support {
     pub mod data;
+    pub mod korean;
     pub mod markup;
     pub mod run;
 }
@@ -13,6 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 use support::data::digits;
+use support::korean::english_results;
 use support::markup::markup_fault;
 use support::run::{Ran, command};
 
@@ -369,6 +371,18 @@ fn in_korean_the_figures_speak_korean_and_the_numbers_are_the_same() {
             assert!(hangul(text) && !hangul(&both().files[name]), "{name}");
         }
     }
+    // The terminal has the results in English.
+    let line = "30 steps from (-7, 2)";
+    assert!(korean.out.contains(line) && both().files["index.html"].contains(line), "{}", korean.out);
+    assert!(!english_results(&both().files["index.html"]).is_empty());
+}
+
+/// The other kinds of results are in `reference.rs`: they take longer.
+#[test]
+fn a_korean_page_has_no_english_results() {
+    let korean = chapter("optimizer-paths activation-histograms weight-decay --runs 1 --threads 2 --lang ko");
+    let english = english_results(&korean.files["index.html"]);
+    assert!(english.is_empty(), "{english:?}");
 }
 
 #[test]

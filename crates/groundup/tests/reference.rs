@@ -7,6 +7,7 @@
 //! ```
 
 mod support {
+    pub mod korean;
     pub mod run;
 }
 
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
+use support::korean::english_results;
 use support::run::groundup;
 
 /// The experiments that depend on the digits.
@@ -41,8 +43,8 @@ fn marks(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// What the chapter left: each experiment's `results`, by name.
-struct Chapter(HashMap<&'static str, Value>);
+/// What the chapter left: each experiment's `results`, by name, and the page.
+struct Chapter(HashMap<&'static str, Value>, String);
 
 /// The chapter on the files of `MNIST_DIR`, run once; `None`, and a line that says so, without them.
 fn chapter(test: &str) -> Option<&'static Chapter> {
@@ -57,6 +59,7 @@ fn chapter(test: &str) -> Option<&'static Chapter> {
         let mut args = vec!["chapter"];
         args.extend(NAMES);
         args.extend(["--runs", "5", "--data", mnist.to_str().unwrap(), "--out", out.path().to_str().unwrap()]);
+        args.extend(["--lang", "ko"]);
         println!("{}", groundup(&args));
         let read = |name: &'static str| {
             let text = fs::read_to_string(out.path().join(format!("{name}.json"))).unwrap();
@@ -65,7 +68,8 @@ fn chapter(test: &str) -> Option<&'static Chapter> {
             assert_eq!(json["runs"], 5);
             (name, json["results"].clone())
         };
-        Chapter(NAMES.into_iter().map(read).collect())
+        let page = fs::read_to_string(out.path().join("index.html")).unwrap();
+        Chapter(NAMES.into_iter().map(read).collect(), page)
     }))
 }
 
@@ -265,4 +269,12 @@ fn the_average_of_32_sub_networks_is_the_scaled_network_and_one_alone_is_worse()
     let (one, all) = (of(0), of(5));
     assert!((mean(&all) - mean(&scaled)).abs() < 0.02, "32 averaged: {all:?}, scaled: {scaled:?}");
     assert!(one.iter().zip(&scaled).all(|(one, scaled)| *one < scaled - 0.02), "one: {one:?}, scaled: {scaled:?}");
+}
+
+#[test]
+#[ignore = "needs MNIST_DIR, and minutes in release"]
+fn the_korean_page_has_no_english_results() {
+    let Some(Chapter(_, page)) = chapter("Korean") else { return };
+    let english = english_results(page);
+    assert!(english.is_empty(), "{english:?}");
 }

@@ -6,7 +6,7 @@ use super::terms::{INITIAL_WEIGHTS, NETWORK, SEED, SHARE};
 use super::zero_weights::zero_weights;
 use super::{Context, Curves, Description, Extra, Report};
 use crate::figure::{Axis, Figure, Mark, Panel};
-use crate::language::{Words, words};
+use crate::language::{Language, Line, Words, words};
 use crate::statistics::significant;
 use layers::{Activation, Architecture, Init, Network, Stream, standard_normal, stream};
 use serde_json::{Value, json};
@@ -341,7 +341,10 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         ],
         Curves {
             results,
-            headline: format!("nine cases; zero weights: units differ by {difference}"),
+            headline: Line::new(|language| match language {
+                Language::En => format!("nine cases; zero weights: units differ by {difference}"),
+                Language::Ko => format!("아홉 가지 경우; 초깃값이 0이면 한 층의 두 뉴런의 차이는 최대 {difference}"),
+            }),
             table,
             figure: main,
         },

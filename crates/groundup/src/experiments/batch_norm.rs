@@ -7,7 +7,7 @@ use super::terms::{
 };
 use super::{Context, Curves, Description, Extra, Report};
 use crate::figure::{Axis, Figure, Mark, Panel};
-use crate::language::{Words, words};
+use crate::language::{Language, Line, Words, words};
 use crate::statistics::{mean, spread};
 use layers::{Batch, Init, Network, Pass};
 use mnist_io::Dataset;
@@ -32,6 +32,7 @@ fn scale(i: usize) -> f64 {
     decimal::exp10(-4.0 * i as f64 / (SCALES - 1) as f64)
 }
 
+const W_STD: Words = words("W std", "W의 표준편차");
 const WITH: Words = words("with batch norm", "배치 정규화 사용");
 const WITHOUT: Words = words("without", "미사용");
 
@@ -74,7 +75,7 @@ fn distribution_figure(context: &Context<'_>, [plain, norm]: [&[Distribution]; 2
     }
     let title = words("Activations before the first step", "첫 갱신 전의 활성화값 분포");
     let figure = Figure {
-        title: format!("{}, W std {:.4}", context.say(title), scale(SHOWN)),
+        title: format!("{}, {} {:.4}", context.say(title), context.say(W_STD), scale(SHOWN)),
         description: context
             .say(words(
                 "Without batch normalisation the activations shrink to 0 from layer to layer; with it each layer has the same \
@@ -126,7 +127,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     let runs = context.runs as usize;
     let mut results = json!({});
     let head = [
-        words("W std", "W의 표준편차"),
+        W_STD,
         words("with batch norm: step 50", "배치 정규화 사용: 50번"),
         words("last", "마지막"),
         words("without: step 50", "미사용: 50번"),
@@ -167,12 +168,18 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
             marks.extend(Mark::spread(norm, &spread, x, norm == 1));
         }
         panels.push(Panel {
-            title: format!("W std {key}"),
+            title: format!("{} {key}", context.say(W_STD)),
             x: Axis::linear(context.say(STEP), 0.0, 190.0),
             y: Axis::linear(context.say(ACCURACY), 0.0, 1.0),
             marks,
         });
     }
+    let headline = Line::new(|language| match language {
+        Language::En => format!("batch norm ends higher at {wins} of {SCALES} scales"),
+        Language::Ko => {
+            format!("초깃값의 표준편차 {SCALES}가지 가운데 {wins}가지에서 배치 정규화를 쓸 때 마지막 정확도가 더 높다")
+        }
+    });
     let figure = Figure {
         title: format!(
             "{} ({})",
@@ -225,7 +232,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
             (STEPS_WORD, &STEPS),
             (SEEDS, &context.seeds_said()),
         ],
-        Curves { results, headline: format!("batch norm ends higher at {wins} of {SCALES} scales"), table, figure },
+        Curves { results, headline, table, figure },
         vec![distribution_figure(context, [&plain, &norm])],
     ))
 }

@@ -6,9 +6,9 @@ use super::terms::{
 };
 use super::{Context, Curves, Description, Extra, Report};
 use crate::figure::{Axis, Figure, Mark, Panel, Shades};
-use crate::language::{Words, words};
+use crate::language::{Line, Words, words};
 use crate::statistics::mean;
-use crate::trials::{SAMPLES, VALIDATION_SHARE, best_line, ranges_json, trials_json};
+use crate::trials::{DECAY, RATE, SAMPLES, VALIDATION_SHARE, best_cells, best_line, ranges_json, trials_json};
 use serde_json::json;
 use train::search::{Found, Search, Trial, validation_split};
 use train::{Error, Length};
@@ -55,7 +55,8 @@ fn narrowing(context: &Context<'_>, found: &Found) -> Extra {
         ]);
         let dot = |trial: &&Trial| {
             let Trial { learning_rate, weight_decay, .. } = **trial;
-            let said = format!("lr {learning_rate:.2e}, weight decay {weight_decay:.2e}: {:.2}", trial.score());
+            let [rate, decay] = [RATE, DECAY].map(|words| context.say(words));
+            let said = format!("{rate} {learning_rate:.2e}, {decay} {weight_decay:.2e}: {:.2}", trial.score());
             ([learning_rate, weight_decay, trial.score() / greatest], said)
         };
         let mut marks = Vec::new();
@@ -123,8 +124,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     let mut panels = Vec::new();
     for (rank, trial) in best.iter().enumerate() {
         // The chapter's line, in two cells.
-        let line = best_line(rank + 1, trial);
-        table.push(line.split(" | ").map(str::to_owned).collect());
+        table.push(best_cells(rank + 1, trial, context.language).into());
         let line = |series: usize, curve: &[f64]| Mark::Line {
             series,
             points: curve.iter().enumerate().map(|(epoch, &accuracy)| [epoch as f64 + 1.0, accuracy]).collect(),
@@ -161,6 +161,10 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         "trials": trials_json(&found.trials),
     });
     let [low, high] = found.ranges.last().map_or([0.0; 2], |ranges| ranges[0].bounds());
+    let headline = Line::new(|language| {
+        let narrowed = words("narrowed to", "좁혀진 학습률 범위").of(language);
+        format!("{}; {narrowed} {low:.1e}..{high:.1e}", best_cells(1, ranking[0], language).join(" | "))
+    });
     Ok(Description {
         name: "hyperparameter-search",
         title: words("Random search in log ranges", "로그 스케일 범위에서의 무작위 하이퍼파라미터 탐색"),
@@ -193,7 +197,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
             (words("trials by round", "회차별 시도"), &ROUNDS.map(|trials| trials.to_string()).join(", ")),
             (SEED, &context.seed),
         ],
-        Curves { results, headline: format!("{}; narrowed to {low:.1e}..{high:.1e}", best_line(1, ranking[0])), table, figure },
+        Curves { results, headline, table, figure },
         vec![narrowing(context, &found)],
     ))
 }

@@ -4,7 +4,7 @@
 use super::terms::{LOSS, STEP, TEST_ACCURACY};
 use super::{Context, Curves};
 use crate::figure::{Axis, Figure, Mark, Panel};
-use crate::language::{Words, words};
+use crate::language::{Line, Words, words};
 use crate::statistics::{mean, plus_minus, rounded, smooth, spread};
 use serde_json::json;
 use train::{Config, Error, Trainer};
@@ -78,7 +78,7 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
     let mut table = vec![context.list(head)];
     let mut marks = Vec::new();
     let mut lines = Vec::new();
-    let mut headline = Vec::new();
+    let mut ends = Vec::new();
     for (i, (variant, curves)) in variants.iter().zip(curves.chunks(context.runs as usize)).enumerate() {
         let window =
             |from: usize, to: usize| -> Vec<f64> { curves.iter().map(|curve| mean(&curve.loss[from..to])).collect() };
@@ -102,7 +102,7 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
             plus_minus(&last, 3),
             plus_minus(&accuracy, 4),
         ]);
-        headline.push(format!("{} {:.3}", variant.name.en, mean(&last)));
+        ends.push((variant.name, mean(&last)));
         let smoothed: Vec<Vec<[f64; 2]>> = curves.iter().map(|curve| smooth(&curve.loss, 10)).collect();
         let heights: Vec<Vec<f64>> =
             smoothed.iter().map(|curve| curve.iter().map(|point| point[1]).collect()).collect();
@@ -133,7 +133,11 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
             marks,
         }],
     };
-    Ok(Curves { results, table, figure, headline: format!("last loss: {}", headline.join(", ")) })
+    let headline = Line::new(|language| {
+        let ends: Vec<String> = ends.iter().map(|(name, loss)| format!("{} {loss:.3}", name.of(language))).collect();
+        format!("{}: {}", words("last loss", "마지막 손실").of(language), ends.join(", "))
+    });
+    Ok(Curves { results, table, figure, headline })
 }
 
 /// The lowest value of a line.

@@ -3,7 +3,7 @@
 use super::terms::{LEARNING_RATE, OPTIMIZER, STEPS as STEPS_WORD};
 use super::{Context, Curves, Description, Report};
 use crate::figure::{Axis, Figure, Mark, Panel};
-use crate::language::words;
+use crate::language::{Language, Line, words};
 use crate::statistics::rounded;
 use optim::{Form, Optimizer, Rule};
 use serde_json::json;
@@ -106,7 +106,11 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         panel_size: [300.0, 200.0],
         panels,
     };
-    let headline = format!("{STEPS} steps from ({}, {})", START[0], START[1]);
+    let [x, y] = START;
+    let headline = Line::new(|language| match language {
+        Language::En => format!("{STEPS} steps from ({x}, {y})"),
+        Language::Ko => format!("({x}, {y})에서 시작하여 {STEPS}번 갱신"),
+    });
     Ok(Description {
         name: "optimizer-paths",
         title: words("Optimizers on a long valley", "길쭉한 골짜기에서의 매개변수 갱신"),

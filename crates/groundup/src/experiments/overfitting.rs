@@ -4,7 +4,7 @@
 use super::terms::{ACCURACY, EPOCH};
 use super::{Context, Curves};
 use crate::figure::{Axis, Figure, Mark, Panel};
-use crate::language::{Words, words};
+use crate::language::{Language, Line, Words, words};
 use crate::statistics::{mean, plus_minus, spread};
 use optim::Rule;
 use serde_json::json;
@@ -90,7 +90,7 @@ pub fn compare<T: Send>(
     ];
     let mut table = vec![context.list(head)];
     let mut panels = Vec::new();
-    let mut headline = Vec::new();
+    let mut ends = Vec::new();
     for (variant, curves) in variants.iter().zip(curves.chunks(context.runs as usize)) {
         let finals = |set: usize| curves.iter().map(|curve| curve[set][curve[set].len() - 1]).collect::<Vec<f64>>();
         let (train, test) = (finals(0), finals(1));
@@ -106,7 +106,7 @@ pub fn compare<T: Send>(
             plus_minus(&test, 3),
             plus_minus(&gap, 3),
         ]);
-        headline.push(format!("{}: {:.3} / {:.3}", variant.name.en, mean(&train), mean(&test)));
+        ends.push((variant.name, mean(&train), mean(&test)));
         let mut marks = Vec::new();
         for set in [0, 1] {
             let spread = spread(&curves.iter().map(|curve| curve[set].as_slice()).collect::<Vec<_>>());
@@ -133,6 +133,18 @@ pub fn compare<T: Send>(
         panel_size: [370.0, 260.0],
         panels,
     };
-    let headline = format!("train / test {}", headline.join(", "));
+    let headline = Line::new(|language| {
+        let ends = ends.iter().map(|(name, train, test)| (name.of(language), train, test));
+        match language {
+            Language::En => {
+                let ends: Vec<_> = ends.map(|(name, train, test)| format!("{name}: {train:.3} / {test:.3}")).collect();
+                format!("train / test {}", ends.join(", "))
+            }
+            Language::Ko => {
+                let said = |(name, train, test)| format!("{name}: 훈련 정확도 {train:.3}, 시험 정확도 {test:.3}");
+                ends.map(said).collect::<Vec<_>>().join("; ")
+            }
+        }
+    });
     Ok((Curves { results, table, figure, headline }, looked_at))
 }

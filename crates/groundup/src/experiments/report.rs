@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::figure::Figure;
-use crate::language::Words;
+use crate::language::{Line, Words};
 use serde_json::{Value, json};
 use std::fmt::Display;
 
@@ -22,8 +22,8 @@ pub struct Report {
     pub settings: Vec<[String; 2]>,
     /// Where its code is.
     pub source: &'static str,
-    /// The result in a line.
-    pub headline: String,
+    /// The result.
+    pub headline: Line,
     /// Rows of a small table under the figure; the first is its head.
     pub table: Vec<Vec<String>>,
     /// The numbers of all its figures.
@@ -51,7 +51,7 @@ pub struct Extra {
 /// What a comparison of several ways of training found: numbers, headline, table and figure of its report.
 pub(super) struct Curves {
     pub results: Value,
-    pub headline: String,
+    pub headline: Line,
     pub table: Vec<Vec<String>>,
     pub figure: Figure,
 }

@@ -110,7 +110,7 @@ impl Folder {
                 State::Running => break,
                 State::Failed => {}
                 State::Finished { report, took } => {
-                    let line = format!("{:24} {:6.1} s  {}", report.name, took.as_secs_f64(), report.headline);
+                    let line = format!("{:24} {:6.1} s  {}", report.name, took.as_secs_f64(), report.headline.en);
                     self.progress.print(&line);
                 }
             }

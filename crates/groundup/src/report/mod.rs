@@ -110,7 +110,7 @@ fn contents(html: &mut String, reports: &[&Report], run: &Run) {
             name = report.name,
             title = escape(report.title),
             section = escape(&words::section(report.section, run.language)),
-            headline = escape(&report.headline),
+            headline = escape(report.headline.of(run.language)),
         );
     }
     html.push_str("</ol>\n</nav>\n");
@@ -130,7 +130,7 @@ fn experiment(html: &mut String, report: &Report, run: &Run) {
         see = run.say(words::SEE),
         lesson = escape(report.lesson),
         result = run.say(words::RESULT),
-        headline = escape(headline),
+        headline = escape(headline.of(run.language)),
     );
     figure(html, name, report.title, &report.svg, run);
     html.push_str("<div class=\"pair\">\n");
