@@ -16,7 +16,14 @@ use train::{Preset, Workload};
 pub struct Cli {
     /// What to do; without one, the whole chapter.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    command: Option<Command>,
+}
+
+impl Cli {
+    /// What was asked for.
+    pub fn chosen(self) -> Command {
+        self.command.unwrap_or_else(|| Command::Chapter(Chapter::default()))
+    }
 }
 
 /// What to do.
@@ -70,7 +77,7 @@ impl Name {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, PartialEq, Args)]
 pub struct Chapter {
     /// Which experiments; all without a name.
     #[arg(value_name = "NAME")]
@@ -456,6 +463,27 @@ mod tests {
         for name in Name::value_variants() {
             assert_eq!(name.to_possible_value().map(|value| value.get_name() == name.text()), Some(true));
         }
+    }
+
+    #[test]
+    fn a_bare_groundup_is_the_chapter_with_the_defaults_that_the_chapter_has_on_the_command_line() {
+        let chapter = |args: &[&str]| match Cli::try_parse_from(args).map(Cli::chosen) {
+            Ok(Command::Chapter(chapter)) => chapter,
+            other => panic!("{args:?} is {other:?}"),
+        };
+        assert_eq!(chapter(&["groundup"]), Chapter::default());
+        assert_eq!(chapter(&["groundup", "chapter"]), Chapter::default());
+        assert_ne!(chapter(&["groundup", "chapter", "--seed", "2"]), Chapter::default());
+    }
+
+    #[test]
+    fn the_ladder_takes_a_place_for_its_plot_of_sizes() {
+        let Ok(Command::Ladder(ladder)) =
+            Cli::try_parse_from(["groundup", "ladder", "--sizes", "sizes.svg"]).map(Cli::chosen)
+        else {
+            panic!("it does not")
+        };
+        assert_eq!((ladder.sizes, ladder.out), (Some("sizes.svg".into()), None));
     }
 
     #[test]

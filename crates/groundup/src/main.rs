@@ -23,8 +23,7 @@ use cli::{Cli, Command};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = match cli.command.unwrap_or_else(|| Command::Chapter(cli::Chapter::default())) {
+    let done = match Cli::parse().chosen() {
         Command::Chapter(options) => commands::chapter::run(&options),
         Command::Train(options) => commands::train::run(&options),
         Command::Evaluate(options) => commands::evaluate::run(&options),

@@ -78,8 +78,10 @@ fn the_ladder_has_a_bar_for_each_rung_on_the_terminal_and_in_the_drawing() {
         assert!(svg.contains(rung), "{rung} is not in the drawing");
     }
     let below = format!("{}/below.svg", drawing.display());
-    let [cause, _] = failure_of(&["ladder", "--shape", "2x2x2", "--threads", "1", "--out", &below]);
-    assert!(cause.contains(drawing.to_str().unwrap()), "{cause}");
+    for plot in ["--out", "--sizes"] {
+        let [cause, _] = failure_of(&["ladder", "--shape", "2x2x2", "--threads", "1", plot, &below]);
+        assert!(cause.contains(drawing.to_str().unwrap()), "{cause}");
+    }
 }
 
 #[test]
@@ -169,7 +171,7 @@ fn help_of_each_command_is_status_0_and_names_every_flag_of_the_contract() {
                 "--json",
             ],
         ),
-        (&["ladder"], &["--shape", "--threads", "--out"]),
+        (&["ladder"], &["--shape", "--threads", "--out", "--sizes"]),
         (&["roofline"], &["--out", "--workload", "--threads"]),
         (&["data"], &["download", "synth", "info"]),
         (&["data", "synth"], &["--dir", "--train", "--test", "--seed"]),
