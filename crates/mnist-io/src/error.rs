@@ -14,6 +14,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Something that is neither a file nor a folder stands where a file is to be written.
+    #[error("{path}: a device, a pipe or a socket, which a file would replace; give the name of a file", path = path.display())]
+    NoFile {
+        /// What stands there.
+        path: PathBuf,
+    },
     /// The file's content is not what it should be.
     #[error("{path}: {fault}", path = path.display())]
     Content {

@@ -8,18 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a file so that it is never there half: `write` fills a temporary file in the same folder, which is flushed to
-/// disk and renamed. The folder is made if need be. If anything fails, the temporary file is removed and what stood in
-/// the place before still stands.
+/// disk and renamed. The folder is made if need be. A symbolic link stays one: the file it leads to is written. If
+/// anything fails, the temporary file is removed and what stood in the place before still stands.
 ///
 /// # Errors
-/// What the system says of the file.
+/// What the system says of the file; if a device, a pipe or a socket stands there, which a file would replace.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), Error> {
-    let temporary = temporary(path)?;
+    let place = place_of(path)?;
+    let temporary = temporary(&place)?;
     let written = (|| {
         let mut writer = BufWriter::new(File::create(&temporary)?);
         write(&mut writer)?;
         writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&temporary, path)
+        fs::rename(&temporary, &place)
     })();
     if written.is_err() {
         // Best effort: the error to report is the one above.
@@ -32,18 +33,30 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
 /// made, and a temporary file in it, which is removed.
 ///
 /// # Errors
-/// What the system says of the file.
+/// As [`write_atomically`].
 pub fn check_writable(path: &Path) -> Result<(), Error> {
-    let temporary = temporary(path)?;
-    if path.is_dir() {
-        return Err(io_error(path)(io::ErrorKind::IsADirectory.into()));
-    }
+    let temporary = temporary(&place_of(path)?)?;
     File::create(&temporary).and_then(|_| fs::remove_file(&temporary)).map_err(io_error(path))
 }
 
 /// The folder that a file is in.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Where a file of this path is, or would be: at the end of symbolic links.
+fn place_of(path: &Path) -> Result<PathBuf, Error> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => fs::canonicalize(path).map_err(io_error(path)),
+        Ok(found) if found.is_dir() => Err(io_error(path)(io::ErrorKind::IsADirectory.into())),
+        Ok(_) => Err(Error::NoFile { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            // A link to a file that is not there yet. (One that leads back to itself is another error.)
+            Ok(target) => place_of(&folder_of(path).join(target)),
+            Err(_) => Ok(path.to_owned()),
+        },
+        Err(error) => Err(io_error(path)(error)),
+    }
 }
 
 /// A name for a temporary file in the folder of `path`, which is made if need be.

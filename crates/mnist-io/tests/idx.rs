@@ -3,7 +3,7 @@
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
-use mnist_io::file::write_atomically;
+use mnist_io::file::{check_writable, write_atomically};
 use mnist_io::idx::{Elements, Idx};
 use mnist_io::{Error, Fault};
 use rand::{Rng, SeedableRng};
@@ -294,6 +294,52 @@ fn a_write_that_the_system_refuses_names_the_place_and_leaves_nothing() {
     assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("file"), "{error}");
     assert_eq!(files_of(dir.path()), ["file", "taken"]);
     assert_eq!(files_of(&taken), ["inside"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_write_to_a_link_writes_the_file_it_leads_to_and_leaves_the_link() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("far")).unwrap();
+    fs::write(at("far/old"), b"what was there before").unwrap();
+    // Links to a file, to a link, and to a file that is not there yet, whose folder is not there either.
+    for (link, target) in [("one", "far/old"), ("two", "one"), ("none", "new/file"), ("to none", "none")] {
+        symlink(target, at(link)).unwrap();
+    }
+    for (link, file) in [("one", "far/old"), ("two", "far/old"), ("to none", "new/file"), ("none", "new/file")] {
+        check_writable(&at(link)).unwrap();
+        write_atomically(&at(link), |to| to.write_all(link.as_bytes())).unwrap();
+        assert_eq!(fs::read(at(file)).unwrap(), link.as_bytes(), "{link}");
+        assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink(), "{link} is a link no more");
+    }
+    assert_eq!(files_of(dir.path()), ["far", "new", "none", "one", "to none", "two"]);
+    assert_eq!((files_of(&at("far")), files_of(&at("new"))), (vec!["old".to_owned()], vec!["file".to_owned()]));
+    // One that leads back to itself leads nowhere.
+    symlink("loop", at("loop")).unwrap();
+    for error in [check_writable(&at("loop")), write_atomically(&at("loop"), |_| Ok(()))] {
+        let error = error.expect_err("a loop").to_string();
+        assert!(error.starts_with(&format!("{}: ", at("loop").display())), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_write_never_replaces_what_is_no_file() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let (socket, link) = (dir.path().join("socket"), dir.path().join("link"));
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    symlink("socket", &link).unwrap();
+    for path in [&socket, &link] {
+        for error in [check_writable(path), write_atomically(path, |to| to.write_all(b"x"))] {
+            let error = error.expect_err("a socket").to_string();
+            assert!(error.starts_with(&format!("{}: a device, a pipe or a socket", path.display())), "{error}");
+        }
+    }
+    assert!(fs::symlink_metadata(&socket).unwrap().file_type().is_socket(), "a file has replaced the socket");
+    assert_eq!(files_of(dir.path()), ["link", "socket"]);
 }
 
 #[test]
