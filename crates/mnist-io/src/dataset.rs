@@ -23,7 +23,7 @@ impl Dataset {
     /// If there are no images or no pixels, their number is not that of the labels, or a label is above 9.
     pub fn new(pixels: Vec<u8>, labels: Vec<u8>, rows: usize, columns: usize) -> Result<Self, Fault> {
         let inconsistent = |what: String| Err(Fault::Inconsistent { what });
-        if labels.is_empty() || rows == 0 || columns == 0 {
+        if (pixels.is_empty() && labels.is_empty()) || rows == 0 || columns == 0 {
             return inconsistent(format!("{} images of {rows}x{columns} pixels; there must be some", labels.len()));
         }
         let width = rows.checked_mul(columns);

@@ -57,6 +57,7 @@ fn images_that_do_not_make_a_data_set_are_refused_with_their_numbers() {
     let what = "17 bytes, which are no whole images of 3x2 pixels, but 3 labels; there must be one each";
     assert_eq!(fault(17, &[1, 2, 3], 3, 2), inconsistent(what));
     assert_eq!(fault(0, &[], 3, 2), inconsistent("0 images of 3x2 pixels; there must be some"));
+    assert_eq!(fault(12, &[], 3, 2), inconsistent("2 images but 0 labels; there must be one each"));
     assert_eq!(fault(0, &[1], 0, 2), inconsistent("1 images of 0x2 pixels; there must be some"));
     assert_eq!(fault(0, &[1], 3, 0), inconsistent("1 images of 3x0 pixels; there must be some"));
     assert_eq!(fault(18, &[9, 0, 10], 3, 2), Fault::Label { label: 10, index: 2 });
