@@ -222,7 +222,7 @@ fn a_description_that_cannot_be_is_refused_for_its_own_reason() {
         ("\"batch_norm\":null", "\"batch_norm\":\"book\"", "layers.1.gamma"),
         ("\"dropout\":null", "\"dropout\":[1.0,\"book\"]", "ratio of 1"),
         ("\"dropout\":null", "\"dropout\":[-0.5,\"book\"]", "ratio of -0.5"),
-        ("\"dropout\":null", "\"dropout\":[1e39,\"book\"]", ""),
+        ("\"dropout\":null", "\"dropout\":[1e39,\"book\"]", "number out of range"),
         ("\"dropout\":null", "\"dropout\":[null,\"book\"]", "metadata"),
         ("\"dropout\":null", "\"dropout\":[0.5,\"book\\n\"]", "book"),
         ("}", "", "metadata"),
