@@ -31,7 +31,7 @@ pub struct Words {
     pub ko: &'static str,
 }
 
-/// The same words in each language: names, and what needs no translation.
+/// Words of the same meaning in each language.
 pub const fn words(en: &'static str, ko: &'static str) -> Words {
     Words { en, ko }
 }

@@ -27,11 +27,11 @@ pub fn zero_weights(context: &Context<'_>, exec: Exec, activation: Activation) -
     }
     let (mut difference, mut moved) = (0.0_f32, Vec::new());
     trainer.network().parameters(&mut |_, parameter| {
-        let [rows, columns] = parameter.shape;
+        let [_, columns] = parameter.shape;
         moved.push(f64::from(parameter.value.iter().fold(0.0_f32, |most, value| most.max(value.abs()))));
         // Units of a hidden layer are the columns of its W (the last layer's columns are classes, not units).
         if parameter.role == Role::Weight && columns == WIDTH {
-            for row in parameter.value.chunks_exact(columns).take(rows) {
+            for row in parameter.value.chunks_exact(columns) {
                 difference = row.iter().fold(difference, |most, value| most.max((value - row[0]).abs()));
             }
         }
