@@ -4,9 +4,11 @@
 //! compiled in, so no TLS library (and no C compiler) is needed. A file that does not match is never put in its place.
 
 use crate::error::{Error, Fault, io_error};
-use crate::file::{HashingWriter, sha256_of_file, write_atomically};
+use crate::file::{HashingWriter, sha256_of, sha256_of_file, write_atomically};
 use crate::mnist::PublishedFile;
-use std::io::{self, Read, Write};
+use flate2::bufread::GzDecoder;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,8 +32,29 @@ pub enum Outcome {
 /// called as bytes arrive (`total` is 0 where the mirror does not say).
 ///
 /// # Errors
-/// If no mirror gives the published file; `dir` is then as it was.
+/// If no mirror gives the published file; `dir` is then as it was. If there is also a plain file, which would be read
+/// in place of the `.gz`, and it is not what is in that: it may be another's, and is left to the caller to delete.
 pub fn fetch(
+    file: &PublishedFile,
+    dir: &Path,
+    mirrors: &[&str],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Outcome, Error> {
+    let outcome = fetch_packed(file, dir, mirrors, progress)?;
+    let (plain, packed) = (dir.join(file.name), dir.join(format!("{}.gz", file.name)));
+    if plain.is_file() {
+        let unpacked = File::open(&packed).and_then(|packed| sha256_of(GzDecoder::new(BufReader::new(packed))));
+        let (found, unpacked) = (sha256_of_file(&plain)?, unpacked.map_err(io_error(&packed))?);
+        // Packed under the plain name it is read as well.
+        if found != unpacked && found != file.sha256 {
+            return Err(Fault::Unpublished.at(&plain));
+        }
+    }
+    Ok(outcome)
+}
+
+/// [`fetch`], whatever plain file there is.
+fn fetch_packed(
     file: &PublishedFile,
     dir: &Path,
     mirrors: &[&str],

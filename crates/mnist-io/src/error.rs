@@ -55,7 +55,7 @@ pub enum Error {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Fault {
     /// Too short for a header, or for what the header announces.
-    #[error("truncated: {expected} bytes expected, {found} found; get the file again")]
+    #[error("truncated: {expected} bytes expected, {found} found; delete the file and get it again")]
     Truncated {
         /// Bytes the header announces, itself included.
         expected: u64,
@@ -63,7 +63,7 @@ pub enum Fault {
         found: u64,
     },
     /// More bytes than the header announces.
-    #[error("{extra} bytes too many after the {expected} the header announces; get the file again")]
+    #[error("{extra} bytes too many after the {expected} the header announces; delete the file and get it again")]
     Trailing {
         /// Bytes the header announces, itself included.
         expected: u64,
@@ -79,7 +79,9 @@ pub enum Fault {
         found: [u8; 4],
     },
     /// The header announces more than the file can hold.
-    #[error("the header announces shape {shape:?}, more than the file's {held} bytes can hold; get the file again")]
+    #[error(
+        "the header announces shape {shape:?}, more than the file's {held} bytes can hold; delete the file and get it again"
+    )]
     Oversized {
         /// The announced shape.
         shape: Vec<u32>,
@@ -87,7 +89,7 @@ pub enum Fault {
         held: u64,
     },
     /// The gzip container is damaged.
-    #[error("damaged gzip data ({what}); get the file again")]
+    #[error("damaged gzip data ({what}); delete the file and get it again")]
     Gzip {
         /// What the decoder said.
         what: String,
@@ -114,6 +116,9 @@ pub enum Fault {
         /// Where it stands.
         index: usize,
     },
+    /// A file that is not what was published, beside the `.gz` that is, which nobody reads while this one is there.
+    #[error("not the published file, and read in place of the published .gz beside it; delete it")]
+    Unpublished,
     /// Another file than the one wanted.
     #[error("SHA-256 {found}, expected {expected}; the file is not the published one")]
     Checksum {

@@ -76,11 +76,15 @@ fn temporary(path: &Path) -> Result<PathBuf, Error> {
 /// # Errors
 /// What the system says of the file.
 pub fn sha256_of_file(path: &Path) -> Result<String, Error> {
+    File::open(path).and_then(sha256_of).map_err(io_error(path))
+}
+
+/// The SHA-256 of what is left to read, in hexadecimal.
+pub(crate) fn sha256_of(mut from: impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(io_error(path))?;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match file.read(&mut buffer).map_err(io_error(path))? {
+        match from.read(&mut buffer)? {
             0 => return Ok(hex(&hasher.finalize())),
             count => hasher.update(&buffer[..count]),
         }

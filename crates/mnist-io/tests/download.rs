@@ -281,3 +281,32 @@ fn a_damaged_file_that_is_there_is_fetched_anew_and_kept_if_that_fails() {
     assert_eq!((wrong.requests().len(), server.requests().len()), (2, 1));
     assert_in_place(dir.path());
 }
+
+#[test]
+fn a_plain_file_that_would_be_read_in_place_of_the_published_one_is_named_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("digits-idx1-ubyte");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&content()).unwrap();
+    let packed = encoder.finish().unwrap();
+    let file = PublishedFile { name: "digits-idx1-ubyte", sha256: hex(&Sha256::digest(&packed)).leak() };
+    let server = Server::start(Answer::Good(packed.clone()));
+    let fetch = || fetch(&file, dir.path(), &[&server.address], &mut |_, _| ());
+    let damaged = &content()[..299_999];
+    fs::write(&plain, damaged).unwrap();
+    // Both when the .gz has just been fetched and when it was there.
+    for _ in 0..2 {
+        let error = fetch().expect_err("the plain file is damaged").to_string();
+        assert!(error.starts_with(&format!("{}: not the published file", plain.display())), "{error}");
+        assert!(error.ends_with("; delete it") && !error.contains('\n'), "{error}");
+        assert!(fs::read(&plain).unwrap() == damaged && fs::read(dir.path().join(NAME)).unwrap() == packed);
+    }
+    // The cure is one, and the published file under the plain name, unpacked or not, is no matter.
+    fs::remove_file(&plain).unwrap();
+    assert_eq!(fetch().unwrap(), Outcome::Present);
+    for good in [&content(), &packed] {
+        fs::write(&plain, good).unwrap();
+        assert_eq!(fetch().unwrap(), Outcome::Present);
+    }
+    assert_eq!(server.requests().len(), 1);
+}

@@ -361,4 +361,9 @@ fn a_fault_says_how_much_was_expected_and_how_much_there_was() {
     assert_eq!(Idx::from_bytes(&zipped(&longer)), Err(Fault::Trailing { expected: 88, extra: 5 }));
     assert_eq!(Idx::from_bytes(&zipped(&good[..70])), Err(Fault::Truncated { expected: 88, found: 70 }));
     assert_eq!(Idx::from_bytes(b"GIF89a"), Err(Fault::Magic { found: *b"GIF8" }));
+    // A damaged plain file is read before a good .gz beside it: to get that again does not help while it is there.
+    for damaged in [&good[..85], &good[..70], &longer, &zipped(&good)[..30]] {
+        let message = Idx::from_bytes(damaged).expect_err("damaged").to_string();
+        assert!(message.ends_with("; delete the file and get it again"), "{message}");
+    }
 }
