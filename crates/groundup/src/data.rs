@@ -19,7 +19,7 @@ pub struct Digits {
 /// and where neither is, synthetic digits.
 ///
 /// # Errors
-/// If a folder that was named does not have the files, or one is damaged.
+/// If a folder that was named, or one that has some of the files, does not have them all, or one is damaged.
 pub fn find(choice: Option<&str>, threads: usize) -> Result<Digits, Error> {
     let load = |dir: &Path, how: &str| {
         let mnist = Mnist::load(dir)?;

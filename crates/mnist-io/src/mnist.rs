@@ -65,9 +65,9 @@ impl Mnist {
         Ok(Self { train, test })
     }
 
-    /// Whether the four files are in a folder (whatever is in them).
+    /// Whether one of the four files is in a folder (whatever is in it): one is wanted there, and the others are missed.
     pub fn is_in(dir: &Path) -> bool {
-        FILES.iter().all(|file| find(dir, file.name).is_ok())
+        FILES.iter().any(|file| find(dir, file.name).is_ok())
     }
 }
 

@@ -25,6 +25,10 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
         let what = format!("{} runs from seed {} on, beyond the last seed", options.runs, options.seed);
         return Err(Failure::new(format!("{what}; lower --seed")));
     }
+    if options.out.is_file() {
+        let what = format!("{} is a file", options.out.display());
+        return Err(Failure::new(format!("{what}; give a folder with --out, or the name of one to be made")));
+    }
     let threads = options.threads.unwrap_or_else(cores);
     let exec = Exec::new(threads)?;
     if cfg!(debug_assertions) {
@@ -72,6 +76,8 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
 fn all(mut names: Vec<Name>, context: &Context<'_>, folder: &Mutex<Folder>) -> Vec<(&'static str, Failure)> {
     let one = |name: Name| one(name, context, folder).err().map(|failure| (name.text(), failure));
     if context.pool.is_none() {
+        // Dropout's plain network goes on for longer than weight decay's, and is both.
+        names.sort_by_key(|name| *name == Name::WeightDecay);
         return names.into_iter().filter_map(one).collect();
     }
     // The longest first, so that none is left over at the end; but those that are over at once before all others.

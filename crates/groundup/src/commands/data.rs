@@ -17,6 +17,7 @@ pub fn run(command: &Data) -> Result<(), Failure> {
     match command {
         Data::Download { dir } => download(dir),
         Data::Synth { dir, train, test, seed } => {
+            leaves_mnist_alone(dir)?;
             let started = Instant::now();
             Synthetic { train: *train, test: *test, seed: *seed }.write(dir, cores())?;
             let seconds = started.elapsed().as_secs_f64();
@@ -25,6 +26,22 @@ pub fn run(command: &Data) -> Result<(), Failure> {
         }
         Data::Info { path } => info(path),
     }
+}
+
+/// Refuses a folder with MNIST's own files, which would be lost, and one with plain files, which are read first.
+fn leaves_mnist_alone(dir: &Path) -> Result<(), Failure> {
+    for published in &FILES {
+        let (plain, compressed) = (dir.join(published.name), dir.join(format!("{}.gz", published.name)));
+        let what = if plain.exists() {
+            format!("{} is there, and is read before what would be written", plain.display())
+        } else if compressed.is_file() && file::sha256_of_file(&compressed)? == published.sha256 {
+            format!("{} is MNIST's, and would be lost", compressed.display())
+        } else {
+            continue;
+        };
+        return Err(Failure::new(format!("{what}; give another folder")));
+    }
+    Ok(())
 }
 
 fn download(dir: &Path) -> Result<(), Failure> {

@@ -41,8 +41,35 @@ impl Observer for Screen {
     }
 }
 
+/// Refuses places that cannot be written, that are given twice, or that hold another run's checkpoint.
+fn check_outputs(options: &Train) -> Result<(), Failure> {
+    let outputs = [("--save", &options.save), ("--checkpoint", &options.checkpoint), ("--log", &options.log)];
+    for (i, (name, path)) in outputs.iter().enumerate() {
+        let twice = outputs[..i].iter().find(|(_, earlier)| path.is_some() && earlier == path);
+        if let (Some((other, _)), Some(path)) = (twice, path) {
+            let what = format!("{} is where {other} and {name} are both to be written", path.display());
+            return Err(Failure::new(format!("{what}; give each a file of its own")));
+        }
+    }
+    for path in options.save.iter().chain(&options.checkpoint) {
+        check_writable(path)?;
+    }
+    match &options.checkpoint {
+        Some(path) if path.exists() && options.resume.as_ref() != Some(path) => {
+            let path = path.display();
+            Err(Failure::new(format!(
+                "{path} is there already; go on from it with --resume {path}, or give another file"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Trains a network and reports.
 pub fn run(options: &Train) -> Result<(), Failure> {
+    if options.profile && options.quiet && !options.json {
+        return Err(Failure::new("--quiet would leave --profile unsaid; give one of them, or --json".to_owned()));
+    }
     let exec = Exec::new(options.threads)?;
     let talk = !options.quiet && !options.json;
     let digits = data::find(options.data.as_deref(), options.threads)?;
@@ -91,9 +118,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         say!("net:  {}, {} at {rate}, on {}", shape.join("-"), rule, exec.isa().name())?;
     }
     // Before anything is computed that could not be kept.
-    for path in options.save.iter().chain(&options.checkpoint) {
-        check_writable(path)?;
-    }
+    check_outputs(options)?;
     let mut trainer = match &options.resume {
         Some(path) => Trainer::resume(config, exec, samples.clone(), path)?,
         None => Trainer::new(config, exec, samples.clone())?,
@@ -152,7 +177,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
             100.0 * outcome.test_accuracy
         )?;
     }
-    if options.profile && (talk || options.json) {
+    if options.profile {
         let config = trainer.config().clone();
         let (profile, limits) = on_threads(options.threads, || -> Result<_, Error> {
             Ok((Profile::take(&config, exec, &samples)?, Limits::measure(exec)))

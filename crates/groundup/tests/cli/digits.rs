@@ -107,6 +107,46 @@ fn digits_are_taken_from_data_then_mnist_dir_then_the_default_folder() {
 }
 
 #[test]
+fn a_default_folder_that_lacks_one_of_the_files_is_an_error_and_not_synthetic_digits() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_to(&dir.path().join("data/mnist"));
+    fs::remove_file(dir.path().join("data/mnist/train-labels-idx1-ubyte.gz")).unwrap();
+    let [cause, cure] = failure(&mut command(dir.path(), &["train", "--steps", "1"]));
+    assert!(cause.contains("data/mnist: no train-labels-idx1-ubyte"), "{cause}");
+    assert!(cure.contains("groundup data download"), "{cure}");
+}
+
+#[test]
+fn synthetic_digits_are_not_written_where_a_plain_file_would_be_read_before_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("t10k-images-idx3-ubyte");
+    fs::write(&plain, "kept").unwrap();
+    let args = ["data", "synth", "--dir", ".", "--train", "30", "--test", "20"];
+    let [cause, cure] = failure(&mut command(dir.path(), &args));
+    assert!(cause.contains("t10k-images-idx3-ubyte is there") && cure == "give another folder", "{cause}\n{cure}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was written");
+    assert_eq!(fs::read_to_string(&plain).unwrap(), "kept");
+}
+
+#[test]
+fn mnist_itself_is_not_overwritten_by_synthetic_digits() {
+    let Some(mnist) = std::env::var_os("MNIST_DIR").map(std::path::PathBuf::from) else {
+        println!("SKIPPED: MNIST_DIR is not set");
+        return;
+    };
+    let name = "t10k-labels-idx1-ubyte.gz";
+    let dir = tempfile::tempdir().unwrap();
+    if fs::copy(mnist.join(name), dir.path().join(name)).is_err() {
+        println!("SKIPPED: {} has no {name}", mnist.display());
+        return;
+    }
+    let args = ["data", "synth", "--dir", ".", "--train", "30", "--test", "20"];
+    let [cause, _] = failure(&mut command(dir.path(), &args));
+    assert!(cause.contains(name) && cause.contains("would be lost"), "{cause}");
+    assert_eq!(fs::read(dir.path().join(name)).unwrap(), fs::read(mnist.join(name)).unwrap());
+}
+
+#[test]
 fn a_folder_that_was_named_and_has_no_digits_is_an_error_that_names_it() {
     for args in [
         &["train", "--data", "nowhere", "--steps", "1"][..],

@@ -324,3 +324,28 @@ fn a_run_that_is_taken_up_ends_with_the_weights_and_the_log_of_one_that_never_en
     assert!(cause.contains("hidden 30,20, not 30") && cure.contains("these settings"), "{cause}\n{cure}");
     assert!(json(&["evaluate", "--json", "--data", digits(), "--model", &kept]).is_object());
 }
+
+#[test]
+fn what_would_be_written_over_one_another_or_over_another_runs_checkpoint_is_refused() {
+    for [one, other] in [["--save", "--checkpoint"], ["--save", "--log"], ["--checkpoint", "--log"]] {
+        let args = ["train", "--data", digits(), "--steps", "1", one, "same", other, "same"];
+        let [cause, _] = failure_of(&args);
+        assert!(cause.contains(&format!("same is where {one} and {other}")), "{cause}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept.safetensors");
+    let args = ["train", "--data", digits(), "--hidden", "none", "--steps", "2", "--checkpoint", "kept.safetensors"];
+    let again = |options: &[&str]| Ran::of(&mut command(dir.path(), &[&args[..], options].concat()));
+    assert_eq!(again(&[]).status, Some(0));
+    let before = fs::read(&kept).unwrap();
+    let [cause, cure] = failure(&mut command(dir.path(), &args));
+    assert!(cause.contains("kept.safetensors is there already") && cure.contains("--resume"), "{cause}\n{cure}");
+    assert_eq!(fs::read(&kept).unwrap(), before);
+    assert_eq!(again(&["--resume", "kept.safetensors"]).status, Some(0));
+}
+
+#[test]
+fn a_profile_that_nobody_would_see_is_refused() {
+    let [cause, cure] = failure_of(&["train", "--data", digits(), "--steps", "1", "--profile", "--quiet"]);
+    assert!(cause.contains("--profile") && cure.contains("--json"), "{cause}\n{cure}");
+}
