@@ -57,6 +57,19 @@ pub enum Error {
         /// What to do.
         cure: &'static str,
     },
+    /// A file that is to be gone on with as a run's log, and is none.
+    #[error(
+        "{path}: line {line} is none of a run's log ({what}); give --log another file, this one is left as it is",
+        path = path.display()
+    )]
+    ForeignLog {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A log file, or the standard output.
     #[error("{path}: {source}; give a file that can be written", path = path.display())]
     Log {

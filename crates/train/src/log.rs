@@ -23,6 +23,9 @@ pub struct JsonLog {
     pending: Vec<u8>,
 }
 
+/// What the first line says of the form of the lines.
+const SCHEMA: u64 = 1;
+
 /// Bytes of lines that are kept back.
 const PENDING: usize = 1 << 16;
 
@@ -46,7 +49,7 @@ impl JsonLog {
             .and_then(|()| File::create(path))
             .map_err(|source| Error::Log { path: path.to_owned(), source })?;
         let mut log = Self { path: path.to_owned(), file, pending: Vec::new() };
-        log.write(&line(json!({"schema": 1, "event": "run"}), settings), true)?;
+        log.write(&line(json!({"schema": SCHEMA, "event": "run"}), settings), true)?;
         Ok(log)
     }
 
@@ -54,26 +57,28 @@ impl JsonLog {
     /// not there is created.
     ///
     /// # Errors
-    /// What the system says of the file; if a line of it is none of such a log.
+    /// What the system says of the file; if a line of it is none of such a log: the file is then as it was.
     pub fn resume(path: &Path, settings: &Map<String, Value>, steps: u64) -> Result<Self, Error> {
         let error = |source| Error::Log { path: path.to_owned(), source };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => return Self::create(path, settings),
             Err(e) => return Err(error(e)),
         };
         let mut kept = Vec::new();
-        for (number, text) in (1..).zip(text.lines()) {
-            let foreign = |_| error(std::io::Error::other(format!("line {number} is none of a log")));
-            let line: Value = serde_json::from_str(text).map_err(foreign)?;
-            // The first line has no step. A last one, of a run that ended, has none either.
-            let keeps = match line["step"].as_u64() {
-                Some(step) => step <= steps,
-                None => line["event"] == "run",
+        for (number, bytes) in (1..).zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
+            let foreign = |what: String| Error::ForeignLog { path: path.to_owned(), line: number, what };
+            let line: Value = serde_json::from_slice(bytes).map_err(|_| foreign("no JSON".to_owned()))?;
+            let keeps = match (number, line["event"].as_str(), line["step"].as_u64()) {
+                (1, Some("run"), _) if line["schema"] == SCHEMA => true,
+                (2.., Some("step" | "epoch"), Some(step)) => step <= steps,
+                // Of a run that ended; it is not the end any more.
+                (2.., Some("end"), _) => false,
+                (1, ..) => return Err(foreign(format!("no event \"run\" of schema {SCHEMA}"))),
+                _ => return Err(foreign("no step, epoch or end of a run".to_owned())),
             };
             if keeps {
-                kept.extend_from_slice(text.as_bytes());
-                kept.push(b'\n');
+                kept.extend_from_slice(bytes);
             }
         }
         write_atomically(path, |file| file.write_all(&kept))?;

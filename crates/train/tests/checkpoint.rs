@@ -243,11 +243,48 @@ fn the_log_of_a_run_that_is_taken_up_has_each_step_once() {
     assert_eq!(lines(&path)[..13], want[..]);
     assert_eq!(lines(&path).len(), 14, "and the end");
 
-    // A file that is no log is left as it is.
-    std::fs::write(&path, "{\"event\":\"run\"}\nnot a line\n").unwrap();
-    let message = JsonLog::resume(&path, &settings, 5).map(|_| ()).unwrap_err().to_string();
-    assert!(message.contains("line 2"), "{message}");
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"event\":\"run\"}\nnot a line\n");
     let new = dir.path().join("new.jsonl");
     assert!(JsonLog::resume(&new, &settings, 5).is_ok() && lines(&new).len() == 1);
+}
+
+#[test]
+fn a_file_that_is_no_log_of_a_run_is_refused_by_its_first_such_line_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.jsonl");
+    let settings = json!({"hidden": [6, 5]}).as_object().unwrap().clone();
+    const RUN: &[u8] = b"{\"schema\":1,\"event\":\"run\",\"hidden\":[6,5]}\n";
+    const STEP: &[u8] = b"{\"event\":\"step\",\"step\":1,\"epoch\":0,\"loss\":2.5,\"learning_rate\":0.1}\n";
+    let cases: [(&[&[u8]], u64); 14] = [
+        // A study, as `search --study` writes it.
+        (&[b"{\"op_code\":0,\"worker_id\":\"w\",\"study_name\":\"groundup\"}\n", b"{\"op_code\":4}\n"], 1),
+        (&[b"not a line\n"], 1),
+        (&[b"\n"], 1),
+        (&[b"{\"event\":\"run\"}\n", STEP], 1),
+        (&[b"{\"schema\":2,\"event\":\"run\"}\n", STEP], 1),
+        (&[STEP, RUN], 1),
+        (&[b"{\"results\":[1,2,3]}"], 1),
+        (&[RUN, RUN, STEP], 2),
+        (&[RUN, b"not a line\n", STEP], 2),
+        (&[RUN, b"{\"event\":\"step\",\"loss\":2.5}\n", STEP], 2),
+        (&[RUN, STEP, b"{\"step\":2}\n", STEP], 3),
+        (&[RUN, STEP, b"{\"event\":\"save\",\"step\":2}\n", STEP], 3),
+        (&[RUN, STEP, b"[1,2]\n", STEP], 3),
+        (&[RUN, STEP, STEP, b"\xff\xfe\n", STEP], 4),
+    ];
+    for (lines, bad) in cases {
+        let bytes = lines.concat();
+        std::fs::write(&path, &bytes).unwrap();
+        let message = JsonLog::resume(&path, &settings, 5).map(|_| ()).expect_err("no log").to_string();
+        let says = format!("{}: line {bad} is none of a run's log (", path.display());
+        assert!(message.starts_with(&says) && message.contains("; give --log another file"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message:?}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "{message}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "something is left beside it");
+    }
+    // Which is a cure.
+    assert!(JsonLog::resume(&dir.path().join("another.jsonl"), &settings, 5).is_ok());
+    // What is left out is another thing.
+    std::fs::write(&path, [RUN, STEP, b"{\"event\":\"epoch\",\"step\":6}\n{\"event\":\"end\"}\n"].concat()).unwrap();
+    assert!(JsonLog::resume(&path, &settings, 5).is_ok());
+    assert_eq!(std::fs::read(&path).unwrap(), [RUN, STEP].concat());
 }
