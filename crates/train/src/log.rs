@@ -12,7 +12,7 @@ use crate::run::{EpochReport, Observer, StepReport};
 use mnist_io::file::{folder_of, write_atomically};
 use serde_json::{Map, Value, json};
 use std::fs::{File, create_dir_all};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes a run to a file as it goes.
@@ -53,20 +53,24 @@ impl JsonLog {
         Ok(log)
     }
 
-    /// Goes on with the file of a run that is taken up after so many steps: later lines are left out. A file that is
-    /// not there is created.
+    /// Goes on with the file of a run that is taken up after so many steps: later lines are left out, and so is a last
+    /// one that is not whole, for a run was ended while it wrote it. Where there is no file, one is created.
     ///
     /// # Errors
     /// What the system says of the file; if a line of it is none of such a log: the file is then as it was.
     pub fn resume(path: &Path, settings: &Map<String, Value>, steps: u64) -> Result<Self, Error> {
         let error = |source| Error::Log { path: path.to_owned(), source };
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Self::create(path, settings),
-            Err(e) => return Err(error(e)),
-        };
+        // A pipe or a device is not read: it has nothing to go on with.
+        let bytes = if path.is_file() { std::fs::read(path).map_err(error)? } else { Vec::new() };
+        if bytes.is_empty() {
+            return Self::create(path, settings);
+        }
         let mut kept = Vec::new();
         for (number, bytes) in (1..).zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
+            // The first is whole before the first step, and nothing else tells a log from what happens to have one line.
+            if number > 1 && !bytes.ends_with(b"\n") {
+                break;
+            }
             let foreign = |what: String| Error::ForeignLog { path: path.to_owned(), line: number, what };
             let line: Value = serde_json::from_slice(bytes).map_err(|_| foreign("no JSON".to_owned()))?;
             let keeps = match (number, line["event"].as_str(), line["step"].as_u64()) {

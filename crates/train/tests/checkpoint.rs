@@ -288,3 +288,56 @@ fn a_file_that_is_no_log_of_a_run_is_refused_by_its_first_such_line_and_left_as_
     assert!(JsonLog::resume(&path, &settings, 5).is_ok());
     assert_eq!(std::fs::read(&path).unwrap(), [RUN, STEP].concat());
 }
+
+#[test]
+fn a_last_line_that_was_cut_off_is_left_out_and_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.jsonl");
+    // The data's name is cut in the middle of a letter, too.
+    let settings = json!({"data": "숫자"}).as_object().unwrap().clone();
+    let config = Config { length: Length::Steps(6), ..rich(Rule::SGD, Preset::Book, Sampling::Shuffle) };
+    let mut log = JsonLog::create(&path, &settings).unwrap();
+    let mut trainer = Trainer::new(config.clone(), Exec::serial(), data()).unwrap();
+    run(&mut trainer, &data(), &data(), &mut [&mut log]).unwrap();
+    log.finish(&settings).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let starts: Vec<usize> = (1..whole.len()).filter(|&at| whole[at - 1] == b'\n').collect();
+    // Of four steps; the log is cut anywhere behind them.
+    let mut begun =
+        Trainer::new(Config { length: Length::Steps(4), ..config.clone() }, Exec::serial(), data()).unwrap();
+    run(&mut begun, &data(), &data(), &mut []).unwrap();
+    let kept = dir.path().join("checkpoint.safetensors");
+    begun.save_checkpoint(&kept).unwrap();
+    for length in starts[4]..whole.len() {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        drop(JsonLog::resume(&path, &settings, 4).unwrap_or_else(|error| panic!("{length}: {error}")));
+        assert!(std::fs::read(&path).unwrap() == whole[..starts[4]], "cut to {length} bytes");
+    }
+    let mut trainer = Trainer::resume(config, Exec::serial(), data(), &kept).unwrap();
+    std::fs::write(&path, &whole[..starts[5] + 9]).unwrap();
+    let mut log = JsonLog::resume(&path, &settings, 4).unwrap();
+    run(&mut trainer, &data(), &data(), &mut [&mut log]).unwrap();
+    log.finish(&settings).unwrap();
+    assert!(std::fs::read(&path).unwrap() == whole);
+    // Nothing at all, as a machine that lost power may leave it, is begun with; a first line is not guessed at.
+    std::fs::write(&path, "").unwrap();
+    drop(JsonLog::resume(&path, &settings, 4).unwrap());
+    assert!(std::fs::read(&path).unwrap() == whole[..starts[0]]);
+    std::fs::write(&path, &whole[..starts[0] - 2]).unwrap();
+    assert!(JsonLog::resume(&path, &settings, 4).map(|_| ()).unwrap_err().to_string().contains("line 1 is none"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_goes_to_a_device_goes_on_going_there() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    // By a link, so that it is the link that is lost if this goes wrong, and not the device.
+    let null = dir.path().join("null");
+    symlink("/dev/null", &null).unwrap();
+    let settings = json!({}).as_object().unwrap().clone();
+    assert!(JsonLog::create(&null, &settings).and_then(|mut log| log.keep()).is_ok());
+    assert!(JsonLog::resume(&null, &settings, 4).and_then(|mut log| log.keep()).is_ok());
+    assert!(std::fs::symlink_metadata(&null).unwrap().is_symlink());
+    assert!(std::fs::metadata(&null).unwrap().file_type().is_char_device());
+}
