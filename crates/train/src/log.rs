@@ -12,7 +12,7 @@ use crate::run::{EpochReport, Observer, StepReport};
 use mnist_io::file::{folder_of, write_atomically};
 use serde_json::{Map, Value, json};
 use std::fs::{File, create_dir_all};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a run to a file as it goes.
@@ -119,8 +119,14 @@ impl Drop for JsonLog {
 }
 
 impl Observer for JsonLog {
+    /// On the disk, as the checkpoint will be: after a power failure the log must not lack what the checkpoint has.
     fn keep(&mut self) -> Result<(), Error> {
-        self.flush()
+        self.flush()?;
+        match self.file.sync_data() {
+            // A pipe or a device, which keeps nothing.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+            synced => synced.map_err(|source| Error::Log { path: self.path.clone(), source }),
+        }
     }
 
     fn step(&mut self, report: &StepReport) -> Result<(), Error> {
