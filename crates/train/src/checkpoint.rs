@@ -78,22 +78,28 @@ impl Trainer {
     }
 
     /// A run as it was when a checkpoint of it was written, over the same samples with the same settings; only the
-    /// length may be another.
+    /// length may be another, of no fewer steps than were made.
     ///
     /// # Errors
     /// If the settings cannot be; if the file cannot be read, is damaged, or is of a run with other settings or
-    /// samples: the message names the first that differs.
+    /// samples: the message names the first that differs; if more steps were made than the run is to have.
     pub fn resume(config: Config, exec: Exec, data: Dataset, path: &Path) -> Result<Self, Error> {
         let error = |what: String| Error::Checkpoint { path: path.to_owned(), what: one_line(&what) };
         let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
         let (description, file) = parse(&bytes).map_err(error)?;
         let run = description.run.ok_or_else(|| error("a model, and no checkpoint".to_owned()))?;
+        let samples = data.len();
         let mut trainer = Self::new(config, exec, data)?;
         if let Some(differs) = difference(&run.settings, &settings(&trainer)) {
             return Err(error(format!("it is of a run with {differs}")));
         }
         if run.steps > MOST_STEPS {
             return Err(error(format!("it says that {} steps were made", run.steps)));
+        }
+        let (length, made) = (trainer.config().steps(samples), run.steps);
+        if made > length {
+            let what = format!("{}: {made} steps were made, but the run is to have {length}", path.display());
+            return Err(Error::Config { what, cure: format!("give --steps {made} or more, or as many --epochs") });
         }
         fill_network(&file, trainer.network()).map_err(error)?;
         for (index, slots) in trainer.optimizer.state().iter_mut().enumerate() {

@@ -57,9 +57,9 @@ pub enum Error {
         /// What to do.
         cure: &'static str,
     },
-    /// A file that is to be gone on with as a run's log, and is none.
+    /// A file that is to be gone on with as a run's log, and is none of it.
     #[error(
-        "{path}: line {line} is none of a run's log ({what}); give --log another file, this one is left as it is",
+        "{path}: line {line} is none of this run's log ({what}); give --log another file, this one is left as it is",
         path = path.display()
     )]
     ForeignLog {

@@ -7,6 +7,7 @@
 //! {"event":"epoch","epoch":1,"step":600,"mean_loss":0.9,"train_accuracy":0.9,"test_accuracy":0.9,"seconds":0.2}
 //! ```
 
+use crate::config::{Settings, difference};
 use crate::error::Error;
 use crate::run::{EpochReport, Observer, StepReport};
 use mnist_io::file::{folder_of, write_atomically};
@@ -38,6 +39,12 @@ fn line(own: Value, more: &Map<String, Value>) -> Value {
     Value::Object(line)
 }
 
+/// The settings in a first line, but the length, which may change.
+fn lasting(line: &Value) -> Settings {
+    let members = line.as_object().into_iter().flatten().filter(|(name, _)| *name != "steps");
+    members.map(|(name, value)| (name.clone(), value.to_string())).collect()
+}
+
 impl JsonLog {
     /// Creates the file (an older one is replaced), and its folder if need be, and writes its first line, with the
     /// run's settings.
@@ -54,10 +61,12 @@ impl JsonLog {
     }
 
     /// Goes on with the file of a run that is taken up after so many steps: later lines are left out, and so is a last
-    /// one that is not whole, for a run was ended while it wrote it. Where there is no file, one is created.
+    /// one that is not whole, for a run was ended while it wrote it. The run's length, `steps` among the settings, may
+    /// be another, and the first line says so. Where there is no file, one is created.
     ///
     /// # Errors
-    /// What the system says of the file; if a line of it is none of such a log: the file is then as it was.
+    /// What the system says of the file; if a line of it is none of such a log, or it is of a run with other settings:
+    /// the file is then as it was.
     pub fn resume(path: &Path, settings: &Map<String, Value>, steps: u64) -> Result<Self, Error> {
         let error = |source| Error::Log { path: path.to_owned(), source };
         // A pipe or a device is not read: it has nothing to go on with.
@@ -65,7 +74,8 @@ impl JsonLog {
         if bytes.is_empty() {
             return Self::create(path, settings);
         }
-        let mut kept = Vec::new();
+        let first = line(json!({"schema": SCHEMA, "event": "run"}), settings);
+        let mut kept = format!("{first}\n").into_bytes();
         for (number, bytes) in (1..).zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
             // The first is whole before the first step, and nothing else tells a log from what happens to have one line.
             if number > 1 && !bytes.ends_with(b"\n") {
@@ -74,7 +84,12 @@ impl JsonLog {
             let foreign = |what: String| Error::ForeignLog { path: path.to_owned(), line: number, what };
             let line: Value = serde_json::from_slice(bytes).map_err(|_| foreign("no JSON".to_owned()))?;
             let keeps = match (number, line["event"].as_str(), line["step"].as_u64()) {
-                (1, Some("run"), _) if line["schema"] == SCHEMA => true,
+                (1, Some("run"), _) if line["schema"] == SCHEMA => {
+                    match difference(&lasting(&line), &lasting(&first)) {
+                        Some(differs) => return Err(foreign(format!("of a run with {differs}"))),
+                        None => false,
+                    }
+                }
                 (2.., Some("step" | "epoch"), Some(step)) => step <= steps,
                 // Of a run that ended; it is not the end any more.
                 (2.., Some("end"), _) => false,

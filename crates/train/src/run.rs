@@ -5,6 +5,7 @@ use crate::config::Length;
 use crate::error::Error;
 use crate::trainer::Trainer;
 use mnist_io::Dataset;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A step that was made.
@@ -102,7 +103,7 @@ pub fn run(
     run_with_checkpoints(trainer, train, test, observers, None)
 }
 
-/// [`run`], which writes checkpoints as it goes.
+/// [`run`], which writes checkpoints as it goes, and one at the end.
 ///
 /// # Errors
 /// As [`run`], and what the system says of the file.
@@ -142,11 +143,15 @@ pub fn run_with_checkpoints(
             evaluated = Some((step, train_accuracy, test_accuracy));
         }
         if let Some(Checkpoints { path, every }) = checkpoints
-            && (step.is_multiple_of((*every).max(1)) || step == steps)
+            && step.is_multiple_of((*every).max(1))
+            && step < steps
         {
-            observers.iter_mut().try_for_each(|observer| observer.keep())?;
-            trainer.save_checkpoint(path)?;
+            keep(trainer, observers, path)?;
         }
+    }
+    // Also where no step was left to make.
+    if let Some(Checkpoints { path, .. }) = checkpoints {
+        keep(trainer, observers, path)?;
     }
     let (train_accuracy, test_accuracy) = match evaluated {
         Some((step, train_accuracy, test_accuracy)) if step == trainer.steps() => (train_accuracy, test_accuracy),
@@ -159,4 +164,10 @@ pub fn run_with_checkpoints(
         train_accuracy,
         test_accuracy,
     })
+}
+
+/// Writes a checkpoint, and what the observers were told before it.
+fn keep(trainer: &mut Trainer, observers: &mut [&mut dyn Observer], path: &Path) -> Result<(), Error> {
+    observers.iter_mut().try_for_each(|observer| observer.keep())?;
+    trainer.save_checkpoint(path)
 }

@@ -22,7 +22,8 @@ fn data() -> Dataset {
 }
 
 fn rich(rule: Rule, preset: Preset, sampling: Sampling) -> Config {
-    let mut config = Config { rule, preset, sampling, weight_decay: 0.01, ..small(&[6, 5]) };
+    let length = Length::Steps(STEPS);
+    let mut config = Config { rule, preset, sampling, length, weight_decay: 0.01, ..small(&[6, 5]) };
     config.schedule = Schedule::Step { every: 1, gamma: 0.5 };
     config.architecture.batch_norm = Some(BatchNormForm::Torch);
     config.architecture.dropout = Some((0.3, DropoutForm::Book));
@@ -115,8 +116,19 @@ fn a_checkpoint_of_another_run_is_refused_by_the_setting_that_differs() {
         assert!(message.contains(says), "{message:?} does not say {says:?}");
     }
     assert!(refusal(&config, &images(30, 2), &path).contains("training samples"));
-    let longer = Config { length: Length::Epochs(7), ..config };
-    assert!(Trainer::resume(longer, Exec::serial(), data(), &path).is_ok(), "the length may be another");
+    let of = |length| Trainer::resume(Config { length, ..config.clone() }, Exec::serial(), data(), &path).map(|_| ());
+    for length in [Length::Epochs(7), Length::Steps(1)] {
+        assert!(of(length).is_ok(), "the length may be another");
+    }
+    // But not shorter than what was done: one step, and then four.
+    let shorter = |length, says: &str| {
+        let message = of(length).expect_err("shorter").to_string();
+        assert!(message.starts_with(path.to_str().unwrap()) && message.contains(says), "{message}");
+    };
+    shorter(Length::Steps(0), "1 steps were made, but the run is to have 0; give --steps 1 or more");
+    (0..3).for_each(|_| assert!(trainer.step().is_ok()));
+    trainer.save_checkpoint(&path).unwrap();
+    shorter(Length::Epochs(1), "4 steps were made, but the run is to have 3; give --steps 4 or more");
 }
 
 #[test]
@@ -193,10 +205,12 @@ fn a_run_keeps_itself_as_often_as_asked_and_goes_on_in_the_middle_of_an_epoch() 
     assert_eq!((got.steps, got.train_loss.to_bits()), (want.steps, want.train_loss.to_bits()));
     assert_eq!((got.train_accuracy, got.test_accuracy), (want.train_accuracy, want.test_accuracy));
 
-    // There is one after the last step too, and nothing is left to do for it.
+    // There is one after the last step too, and nothing is left to do for it but to be kept where it is asked for.
     let mut trainer = Trainer::resume(config, Exec::serial(), data(), &path).unwrap();
-    let again = run(&mut trainer, &data(), &data(), &mut []).unwrap();
+    let elsewhere = Checkpoints { path: dir.path().join("elsewhere.safetensors"), every: 5 };
+    let again = run_with_checkpoints(&mut trainer, &data(), &data(), &mut [], Some(&elsewhere)).unwrap();
     assert_eq!((again.steps, again.train_loss.to_bits()), (want.steps, want.train_loss.to_bits()));
+    assert!(std::fs::read(&elsewhere.path).unwrap() == std::fs::read(&path).unwrap());
 }
 
 #[test]
@@ -254,7 +268,7 @@ fn a_file_that_is_no_log_of_a_run_is_refused_by_its_first_such_line_and_left_as_
     let settings = json!({"hidden": [6, 5]}).as_object().unwrap().clone();
     const RUN: &[u8] = b"{\"schema\":1,\"event\":\"run\",\"hidden\":[6,5]}\n";
     const STEP: &[u8] = b"{\"event\":\"step\",\"step\":1,\"epoch\":0,\"loss\":2.5,\"learning_rate\":0.1}\n";
-    let cases: [(&[&[u8]], u64); 14] = [
+    let cases: [(&[&[u8]], u64); 16] = [
         // A study, as `search --study` writes it.
         (&[b"{\"op_code\":0,\"worker_id\":\"w\",\"study_name\":\"groundup\"}\n", b"{\"op_code\":4}\n"], 1),
         (&[b"not a line\n"], 1),
@@ -262,6 +276,9 @@ fn a_file_that_is_no_log_of_a_run_is_refused_by_its_first_such_line_and_left_as_
         (&[b"{\"event\":\"run\"}\n", STEP], 1),
         (&[b"{\"schema\":2,\"event\":\"run\"}\n", STEP], 1),
         (&[STEP, RUN], 1),
+        // Of another run.
+        (&[b"{\"schema\":1,\"event\":\"run\",\"hidden\":[6,6]}\n", STEP], 1),
+        (&[b"{\"schema\":1,\"event\":\"run\",\"hidden\":[6,5],\"seed\":2}\n", STEP], 1),
         (&[b"{\"results\":[1,2,3]}"], 1),
         (&[RUN, RUN, STEP], 2),
         (&[RUN, b"not a line\n", STEP], 2),
@@ -275,7 +292,7 @@ fn a_file_that_is_no_log_of_a_run_is_refused_by_its_first_such_line_and_left_as_
         let bytes = lines.concat();
         std::fs::write(&path, &bytes).unwrap();
         let message = JsonLog::resume(&path, &settings, 5).map(|_| ()).expect_err("no log").to_string();
-        let says = format!("{}: line {bad} is none of a run's log (", path.display());
+        let says = format!("{}: line {bad} is none of this run's log (", path.display());
         assert!(message.starts_with(&says) && message.contains("; give --log another file"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message:?}");
         assert!(std::fs::read(&path).unwrap() == bytes, "{message}");
@@ -340,4 +357,24 @@ fn a_log_that_goes_to_a_device_goes_on_going_there() {
     assert!(JsonLog::resume(&null, &settings, 4).and_then(|mut log| log.keep()).is_ok());
     assert!(std::fs::symlink_metadata(&null).unwrap().is_symlink());
     assert!(std::fs::metadata(&null).unwrap().file_type().is_char_device());
+}
+
+#[test]
+fn the_log_of_a_run_that_goes_on_for_longer_says_how_long_it_is_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.jsonl");
+    let settings = |steps: u64| json!({"hidden": [6, 5], "steps": steps, "seed": 1}).as_object().unwrap().clone();
+    let mut log = JsonLog::create(&path, &settings(2)).unwrap();
+    let mut trainer = Trainer::new(
+        Config { length: Length::Steps(2), ..rich(Rule::SGD, Preset::Book, Sampling::Shuffle) },
+        Exec::serial(),
+        data(),
+    )
+    .unwrap();
+    run(&mut trainer, &data(), &data(), &mut [&mut log]).unwrap();
+    drop(log);
+    let short = std::fs::read_to_string(&path).unwrap();
+    drop(JsonLog::resume(&path, &settings(STEPS), 2).unwrap());
+    let long = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(long, short.replacen("\"steps\":2", "\"steps\":9", 1));
 }

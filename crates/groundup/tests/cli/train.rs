@@ -349,3 +349,36 @@ fn a_profile_that_nobody_would_see_is_refused() {
     let [cause, cure] = failure_of(&["train", "--data", digits(), "--steps", "1", "--profile", "--quiet"]);
     assert!(cause.contains("--profile") && cure.contains("--json"), "{cause}\n{cure}");
 }
+
+#[test]
+fn a_run_at_its_end_that_is_taken_up_is_kept_again_goes_on_for_longer_and_is_never_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let [kept, again, log] = ["kept.safetensors", "again.safetensors", "run.jsonl"].map(file);
+    let run = |options: &[&str]| train(&[&["--hidden", "none"], options].concat());
+    let six = run(&["--steps", "6", "--checkpoint", &kept, "--log", &log]);
+    assert_eq!(weights(&run(&["--steps", "6", "--resume", &kept, "--checkpoint", &again])), weights(&six));
+    assert!(fs::read(&again).unwrap() == fs::read(&kept).unwrap(), "the checkpoint is another");
+
+    let before = fs::read(&log).unwrap();
+    let shorter = ["train", "--data", digits(), "--hidden", "none", "--steps", "2", "--resume", &kept, "--log", &log];
+    let [cause, cure] = failure_of(&shorter);
+    assert!(cause.contains("6 steps were made, but the run is to have 2"), "{cause}");
+    assert!(cure.contains("--steps 6 or more"), "{cure}");
+    assert!(fs::read(&log).unwrap() == before, "the log of a run that was refused is another");
+
+    run(&["--steps", "8", "--resume", &kept, "--log", &log]);
+    let text = fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["event"], &lines[0]["steps"]), (10, &"run".into(), &8.into()), "{text}");
+
+    // What is another's is refused, and left as it is.
+    let study = file("study.log");
+    let journal =
+        "{\"op_code\":0,\"worker_id\":\"w\",\"study_name\":\"groundup\"}\n{\"op_code\":4,\"worker_id\":\"w\"}\n";
+    fs::write(&study, journal).unwrap();
+    let wrong = ["train", "--data", digits(), "--hidden", "none", "--steps", "8", "--resume", &kept, "--log", &study];
+    let [cause, cure] = failure_of(&wrong);
+    assert!(cause.starts_with(&format!("{study}: line 1 ")) && cure.contains("--log"), "{cause}; {cure}");
+    assert_eq!(fs::read_to_string(&study).unwrap(), journal);
+}
