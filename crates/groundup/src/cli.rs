@@ -172,7 +172,7 @@ pub struct Train {
     /// Threads a kernel may use; the result is the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     pub threads: usize,
-    /// Write every step and epoch as JSON lines.
+    /// Write every step and epoch as JSON lines; without --resume an older file is replaced.
     #[arg(long, value_name = "FILE.jsonl")]
     pub log: Option<PathBuf>,
     /// Save the trained network.
@@ -184,11 +184,12 @@ pub struct Train {
     /// Steps from one checkpoint to the next [default: an epoch's]; there is also one after the last.
     #[arg(long, value_name = "STEPS", requires = "checkpoint", value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_every: Option<u64>,
-    /// Take up the run of a checkpoint; all options as they were, but the length may be another. A log is gone on with.
+    /// Continue the run of a checkpoint: its options again, of which only --epochs or --steps may be others. --log
+    /// continues its file.
     #[arg(long, value_name = "FILE.safetensors")]
     pub resume: Option<PathBuf>,
     /// Also say where the time of a step goes, by layer and kernel, from some steps of a run with the same settings
-    /// after it.
+    /// after it (not with --quiet, unless as JSON).
     #[arg(long)]
     pub profile: bool,
     /// Print nothing but errors (and the JSON, if asked for).

@@ -82,8 +82,8 @@ fn the_state_of_a_weight_that_has_no_gradient_any_more_does_not_become_subnormal
             for (form, _) in FORMS {
                 let (exec, mut weights) = (Exec::with_isa(isa, 1), [1.0; 17]);
                 let mut optimizer = Optimizer::new(rule, form, 0.01, &[weights.len()]);
-                // What decays slowest, by 0.999 a step, is below 1e-38 after 90 000; and once it is subnormal it stays so,
-                // for it is rounded to the nearest. All steps but the first have no gradient.
+                // What decays slowest, by 0.999 a step, is below 1e-38 after 90 000; and once it is subnormal it stays
+                // so, for it is rounded to the nearest. All steps but the first have no gradient.
                 for step in 0..120_000 {
                     let gradient = [if step == 0 { 0.1 } else { 0.0 }; 17];
                     optimizer.begin_step();

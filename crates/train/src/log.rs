@@ -77,7 +77,8 @@ impl JsonLog {
         let first = line(json!({"schema": SCHEMA, "event": "run"}), settings);
         let mut kept = format!("{first}\n").into_bytes();
         for (number, bytes) in (1..).zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
-            // The first is whole before the first step, and nothing else tells a log from what happens to have one line.
+            // The first is whole before the first step, and nothing else tells a log from what happens to have one
+            // line.
             if number > 1 && !bytes.ends_with(b"\n") {
                 break;
             }

@@ -160,8 +160,8 @@ fn helped_step(exec: Exec, trainer: &mut Trainer) -> bool {
     })
 }
 
-/// Not nothing at all: which kernels a helper takes part in is a matter of time, and what a thread packs and lists for a
-/// product grows when it first meets one so large, also long after the first steps.
+/// Not nothing at all: which kernels a helper takes part in is a matter of time, and what a thread packs and lists for
+/// a product grows when it first meets one so large, also long after the first steps.
 #[test]
 fn a_step_that_a_second_thread_helps_in_allocates_nothing_but_for_what_a_thread_has_not_met_yet() {
     const STEPS: usize = 300;

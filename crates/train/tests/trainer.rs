@@ -327,8 +327,8 @@ fn accuracy_is_a_plain_count_also_where_the_last_batch_is_short() {
         seen.push(want);
     }
     assert!(seen[9] > 0.2 && seen[9] < 1.0, "an accuracy of {} says little", seen[9]);
-    // What is kept of the data sets evaluated last is not another's: three take turns where two are kept, each comes while
-    // it is the last, the one before, and let go, and the trainer's own is in between.
+    // What is kept of the data sets evaluated last is not another's: three take turns where two are kept, each comes
+    // while it is the last, the one before, and let go, and the trainer's own is in between.
     let counts = [2, 9, 500];
     let shares = counts.map(|count| right[..count].iter().filter(|right| **right).count() as f64 / count as f64);
     assert!(shares[0] != shares[1] && shares[1] != shares[2] && shares[2] != shares[0], "not told apart: {shares:?}");

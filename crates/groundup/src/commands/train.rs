@@ -67,9 +67,6 @@ fn check_outputs(options: &Train) -> Result<(), Failure> {
 
 /// Trains a network and reports.
 pub fn run(options: &Train) -> Result<(), Failure> {
-    if options.profile && options.quiet && !options.json {
-        return Err(Failure::new("--quiet would leave --profile unsaid; give one of them, or --json".to_owned()));
-    }
     let exec = Exec::new(options.threads)?;
     let talk = !options.quiet && !options.json;
     let digits = data::find(options.data.as_deref(), options.threads)?;
@@ -177,7 +174,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
             100.0 * outcome.test_accuracy
         )?;
     }
-    if options.profile {
+    if options.profile && (talk || options.json) {
         let config = trainer.config().clone();
         let (profile, limits) = on_threads(options.threads, || -> Result<_, Error> {
             Ok((Profile::take(&config, exec, &samples)?, Limits::measure(exec)))

@@ -345,12 +345,6 @@ fn what_would_be_written_over_one_another_or_over_another_runs_checkpoint_is_ref
 }
 
 #[test]
-fn a_profile_that_nobody_would_see_is_refused() {
-    let [cause, cure] = failure_of(&["train", "--data", digits(), "--steps", "1", "--profile", "--quiet"]);
-    assert!(cause.contains("--profile") && cure.contains("--json"), "{cause}\n{cure}");
-}
-
-#[test]
 fn a_run_at_its_end_that_is_taken_up_is_kept_again_goes_on_for_longer_and_is_never_cut() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();

@@ -6,12 +6,11 @@
 //!
 //! A chain that starts from +0 never comes to −0 as long as nothing underflows: a sum of exactly 0 is +0, and a sum
 //! that is not 0 rounds to 0 only if it is less than half of the smallest float, 2⁻¹⁴⁹. A float of size 2ᵉ or more is a
-//! multiple of 2ᵉ⁻²³, so with |a| ≥ 2⁻⁵⁹ and
-//! |b| ≥ 2⁻⁴⁴ a product is a multiple of 2⁻⁵⁹⁻⁴⁴⁻⁴⁶ = 2⁻¹⁴⁹, and so is its sum with any float: it is 0, or no smaller than 2⁻¹⁴⁹. How the
-//! 103 are shared out is a guess at what is multiplied: Y = X·W and dX = dY·Wᵀ have a row-major A, which may be a small
-//! gradient; dW = Xᵀ·dY has a transposed one, of activations, and the gradient is B: 2⁻⁴⁰ and 2⁻⁶³. (In a network of
-//! 1024 units every second dY has an element under 2⁻⁴⁴.) A byte is 0 or 2⁻⁸ or more, and b may be as small as 2⁻⁹²:
-//! then products are multiples of 2⁻¹⁴⁶.
+//! multiple of 2ᵉ⁻²³, so with |a| ≥ 2⁻⁵⁹ and |b| ≥ 2⁻⁴⁴ a product is a multiple of 2⁻⁵⁹⁻⁴⁴⁻⁴⁶ = 2⁻¹⁴⁹, and so is its
+//! sum with any float: it is 0, or no smaller than 2⁻¹⁴⁹. How the 103 are shared out is a guess at what is multiplied:
+//! Y = X·W and dX = dY·Wᵀ have a row-major A, which may be a small gradient; dW = Xᵀ·dY has a transposed one, of
+//! activations, and the gradient is B: 2⁻⁴⁰ and 2⁻⁶³. (In a network of 1024 units every second dY has an element under
+//! 2⁻⁴⁴.) A byte is 0 or 2⁻⁸ or more, and b may be as small as 2⁻⁹²: then products are multiples of 2⁻¹⁴⁶.
 //!
 //! So each element of B is looked at, as it is packed ([`Sizes`] in `pack.rs`) or before ([`Allowed`]). If one is
 //! neither 0 nor of that size, or not finite, the tiles do all steps, in that block of k and those after it: for a

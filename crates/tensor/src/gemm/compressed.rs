@@ -221,7 +221,7 @@ pub(super) struct Lists<'a, E> {
     elements: E,
 }
 
-/// Some rows of A, [`Lists`] or [`Turned`], times a block of a panel.
+/// Some rows of A, [`Lists`], [`InPlace`] or [`Turned`], times a block of a panel.
 pub(super) struct Rows<'a, A> {
     pub a: A,
     /// The packed panel: a row of whole half vectors for each step.
@@ -370,11 +370,11 @@ pub(super) fn band(
                     let (panel, first) = (panel.as_ptr(), number == 0);
                     let accumulators = accumulators.wrapping_add(within.start * width);
                     let kernel = registers - FEWEST_REGISTERS;
-                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them;
-                    // turned images have a row for each pixel, and a few more; the panel has a row for each step; there
-                    // are accumulators for all rows of the group; C, a buffer or the caller's, has these rows and
-                    // columns, and so has what the epilogue reads. The kernel is that of an ISA whose token the caller
-                    // holds.
+                    // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them,
+                    // or A itself, which was sliced, with bits for each row; turned images have a row for each pixel;
+                    // the panel has a row for each step; there are accumulators for all rows of the group; C, a buffer
+                    // or the caller's, has these rows and columns, and so has what the epilogue reads. The kernel is
+                    // that of an ISA whose token the caller holds.
                     unsafe {
                         match a {
                             Source::Floats(a) => match in_place {

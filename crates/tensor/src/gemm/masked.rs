@@ -15,13 +15,13 @@
 //! enough to be read where they lie: X and dY of layers of some hundred units.
 //!
 //! 1. *Bits, not lists.* To list what is not 0 of 100×100 floats (`compress.rs`) takes 3 µs, lists of the steps that
-//!    three rows need (`needed.rs`) as long; a comparison for sixteen of them, whose bits are kept, takes 0.9, and each
-//!    step is found from the word as it is done: a count of trailing zeros, one bit less.
-//! 2. *Two rows at once.* Hidden rows are 0 at the same units more often than chance has it: of the chapter's search one
-//!    needs 50 % of the steps, two 64 %, three 71 %. A row alone waits for its chain of seven registers and for the
-//!    loads: 1.85 ns a step, 93 for a row of 100; two take 2.7 for fourteen multiply-adds, which are 2.5, 86 for a row,
-//!    and half as many loops end where it is not foreseen. (Units side by side are not alike: for dW = Xᵀ·dY two need
-//!    78 %, and its A is listed, or all steps are done.)
+//!    three rows need (`needed.rs`) as long; to compare sixteen at a time, and keep the bits, takes 0.9, and each
+//!    step is found from a word of bits as it is done: a count of trailing zeros, one bit less.
+//! 2. *Two rows at once.* Hidden rows are 0 at the same units more often than chance has it: of the chapter's search
+//!    one needs 50 % of the steps, two 64 %, three 71 %. A row alone waits for its chain of seven registers and for the
+//!    loads: 1.85 ns a step, and 93 for 100 steps of which it needs 50. Two rows take 2.7 ns a step, of which the
+//!    fourteen multiply-adds are 2.5: 86 for each, and half as many loops end where it is not foreseen. (Units side by
+//!    side are not alike: for dW = Xᵀ·dY two need 78 %, and its A is listed, or all steps are done.)
 //! 3. *One loop* over both words of a row: to change the word is two conditional moves. A loop for each took 1 µs more
 //!    of 784 pixels; of rows of floats it is as fast. And the bits of the next rows are found before the loop over
 //!    these: where a loop ends is not foreseen, and then they would be waited for.
@@ -72,7 +72,8 @@ pub(super) trait Masked: Copy {
 /// Floats where they lie.
 #[derive(Clone, Copy)]
 pub(super) struct InPlace {
-    /// The first row's element at the block's first step, and the stride from row to row. A row's elements are adjacent.
+    /// The first row's element at the block's first step, and the stride from row to row. A row's elements are
+    /// adjacent.
     pub a: *const f32,
     pub row_stride: usize,
     /// The first row's bits; the others' follow.
@@ -204,8 +205,8 @@ unsafe fn some_rows<I: Isa, A: Masked, const R: usize, const NV: usize, const HA
     }
 }
 
-/// Which elements of some rows of floats are not 0, a block of k after the other; of a row that up to the end of a block
-/// has one so small that a product of it might underflow, all of that block.
+/// Which elements of some rows of floats are not 0, a block of k after the other; of a row that up to the end of a
+/// block has one so small that a product of it might underflow, all of that block.
 #[derive(Default)]
 pub(super) struct Bits(Vec<u128>);
 
@@ -221,7 +222,8 @@ impl Bits {
     /// Finds those of `rows` of A, in blocks of so many steps.
     ///
     /// # Panics
-    /// If there are more than 512 rows, or more than 128 steps in a block; or if the elements of a row are not adjacent.
+    /// If there are more than 512 rows, or more than 128 steps in a block; or if the elements of a row are not
+    /// adjacent.
     pub fn find(&mut self, exec: Exec, a: View<'_, f32, 2>, rows: Range<usize>, block: usize) {
         assert!(rows.len() <= MOST_ROWS && (1..=MOST_STEPS).contains(&block), "{rows:?} in blocks of {block}");
         assert!(a.strides()[1] == 1, "the elements of a row are {} apart", a.strides()[1]);

@@ -95,7 +95,7 @@ impl Pixels {
         }
     }
 
-    /// The row of a pixel, counted from the first, in a block; those of the others follow, and a few more are readable.
+    /// The row of a pixel, counted from the first, in a block; those of the others follow.
     pub fn row(&self, number: usize, pixel: usize) -> *const u8 {
         self.bytes[(number * self.rows + self.first + pixel) * MOST_SAMPLES..].as_ptr()
     }
