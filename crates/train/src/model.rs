@@ -125,12 +125,7 @@ pub(crate) fn fill(file: &SafeTensors<'_>, name: &str, shape: &[usize], value: &
     for (value, bytes) in value.iter_mut().zip(tensor.data().as_chunks::<4>().0) {
         *value = f32::from_le_bytes(*bytes);
     }
-    // A run ends before it keeps such a number.
-    if value.iter().all(|value| value.is_finite()) {
-        Ok(())
-    } else {
-        Err(format!("{name} has a number that is not finite"))
-    }
+    Ok(())
 }
 
 /// Reads the tensors of a network. The first fault is returned.
