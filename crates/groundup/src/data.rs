@@ -4,15 +4,27 @@ use crate::threads::cores;
 use mnist_io::synthetic::Synthetic;
 use mnist_io::{Error, Mnist};
 use std::path::{Path, PathBuf};
+use train::Samples;
 
 /// The digits of a run and what to call them.
 pub struct Digits {
     /// Training and test set.
     pub mnist: Mnist,
+    /// The same as trainers share them.
+    pub train: Samples,
+    /// The same.
+    pub test: Samples,
     /// "MNIST", "synthetic digits" or "other digits": goes into figures and numbers.
     pub name: &'static str,
     /// Where they come from, for the user.
     pub origin: String,
+}
+
+impl Digits {
+    fn new(mnist: Mnist, name: &'static str, origin: String) -> Self {
+        let [train, test] = [&mnist.train, &mnist.test].map(Samples::from);
+        Self { mnist, train, test, name, origin }
+    }
 }
 
 /// Finds the digits: `choice` (a folder, or "synthetic"), or without it the folder in `MNIST_DIR`, then `data/mnist`,
@@ -24,7 +36,7 @@ pub fn find(choice: Option<&str>, threads: usize) -> Result<Digits, Error> {
     let load = |dir: &Path, how: &str| {
         let mnist = Mnist::load(dir)?;
         let name = if is_published(&mnist) { "MNIST" } else { "other digits" };
-        Ok(Digits { mnist, name, origin: format!("{name} from {} ({how})", dir.display()) })
+        Ok(Digits::new(mnist, name, format!("{name} from {} ({how})", dir.display())))
     };
     match choice {
         Some("synthetic") => synthetic(threads, "--data synthetic"),
@@ -50,5 +62,5 @@ fn synthetic(threads: usize, why: &str) -> Result<Digits, Error> {
     // Threads beyond the cores would only cost.
     let made = Synthetic::default().generate(threads.min(cores()));
     let mnist = made.map_err(|fault| fault.at(Path::new("synthetic digits")))?;
-    Ok(Digits { mnist, name: "synthetic digits", origin })
+    Ok(Digits::new(mnist, "synthetic digits", origin))
 }

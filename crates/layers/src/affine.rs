@@ -18,6 +18,9 @@
 //! 3. *dW is not stored* in a training step: the update takes it from the GEMM 48 rows at a time
 //!    ([`tensor::gemm::consume`]), while it is in L1.
 //!
+//! 4. *W is kept packed*, if products ask for it ([`Prepacked`]): what hands over dW packs the rows that the update has
+//!    just written, and an evaluation packs W once for all of its batches.
+//!
 //! X, Y and dY are never edited.
 
 use crate::activation::Backward;
@@ -25,6 +28,7 @@ use crate::init::Init;
 use crate::layer::{Batch, Layer, Parameter, Pass, Role, State, UpdateRule, expect_shape};
 use crate::relu::ReluFunction;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use tensor::gemm::Prepacked;
 use tensor::profile::{Work, kernel};
 use tensor::vec::{column_sums, for_each_piece};
 use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut, gemm};
@@ -33,6 +37,8 @@ use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut, gemm};
 #[derive(Clone, Debug)]
 pub struct Affine {
     weight: Tensor<f32, 2>,
+    /// W, kept packed.
+    packed: Prepacked,
     bias: Tensor<f32, 1>,
     d_weight: Tensor<f32, 2>,
     d_bias: Tensor<f32, 1>,
@@ -62,6 +68,7 @@ impl Affine {
         let (d_weight, d_bias) = (Tensor::zeros(weight.shape()), Tensor::zeros(bias.shape()));
         Ok(Self {
             weight,
+            packed: Prepacked::default(),
             bias,
             d_weight,
             d_bias,
@@ -75,6 +82,13 @@ impl Affine {
     /// The fused form, with a ReLU on its output.
     pub fn with_relu(self) -> Self {
         Self { relu: true, ..self }
+    }
+
+    /// Packs W for an evaluation, whose batches all have it, if it is not packed and they ask for it.
+    fn pack(&mut self, exec: Exec, pass: Pass) {
+        if pass == Pass::Inference {
+            self.packed.pack_if_asked(exec, self.weight.view());
+        }
     }
 
     /// Checks the shapes, and puts dY with the ReLU's derivative aside, if that is this layer's to apply.
@@ -169,11 +183,20 @@ impl Layer for Affine {
         self.dy_is_gated = true;
     }
 
-    fn forward(&mut self, exec: Exec, _: Pass, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) -> Result<(), ShapeError> {
+    fn forward(
+        &mut self,
+        exec: Exec,
+        pass: Pass,
+        x: View<'_, f32, 2>,
+        y: ViewMut<'_, f32, 2>,
+    ) -> Result<(), ShapeError> {
         expect_shape("affine", "X", x.shape(), [x.rows(), self.weight.shape()[0]])?;
         expect_shape("affine", "Y", y.shape(), [x.rows(), self.outputs()])?;
         let work = Work::gemm([x.rows(), x.cols(), self.outputs()]);
-        kernel("Y = X·W + b", work, || Gemm::new(x, self.weight.view(), y).epilogue(self.epilogue()).run(exec))
+        self.pack(exec, pass);
+        kernel("Y = X·W + b", work, || {
+            Gemm::new(x, self.weight.view(), y).prepacked(&self.packed).epilogue(self.epilogue()).run(exec)
+        })
     }
 
     fn backward(
@@ -215,6 +238,7 @@ impl Layer for Affine {
     ) -> Result<(), ShapeError> {
         let [[m, v], [bias_m, bias_v]] = state else { panic!("{} states for a weight and a bias", state.len()) };
         let gradient = gradient(self.masks(), &self.masked, dy);
+        self.packed.forget();
         let weight = self.weight.as_mut_slice();
         let mut work = Work::gemm([weight.len() / dy.cols().max(1), dy.rows(), dy.cols()]);
         let slots = [&m, &v].into_iter().filter(|slot| !slot.is_empty()).count();
@@ -267,10 +291,17 @@ impl Layer for Affine {
         expect_shape("affine", "X", bytes.shape(), [rows, self.weight.shape()[0]])?;
         expect_shape("affine", "Y", y.shape(), [rows, self.outputs()])?;
         let work = Work::gemm([rows, inputs, self.outputs()]);
-        kernel("Y = X·W + b", work, || gemm::multiply_bytes(exec, bytes, self.weight.view(), y, self.epilogue()))
+        self.pack(exec, pass);
+        let (weight, packed) = (self.weight.view(), Some(&self.packed));
+        kernel("Y = X·W + b", work, || gemm::multiply_bytes(exec, bytes, weight, packed, y, self.epilogue()))
+    }
+
+    fn weights(&self) -> &[f32] {
+        self.weight.as_slice()
     }
 
     fn parameters(&mut self, visit: &mut dyn FnMut(Parameter<'_>)) {
+        self.packed.forget();
         let shape = self.weight.shape();
         visit(Parameter {
             role: Role::Weight,

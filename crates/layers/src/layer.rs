@@ -226,7 +226,12 @@ pub trait Layer: Send {
     /// already.
     fn expect_gated_dy(&mut self) {}
 
-    /// Calls `visit` for each parameter, always in the same order.
+    /// W, what weight decay falls on in the book's form; of a layer that has none, nothing.
+    fn weights(&self) -> &[f32] {
+        &[]
+    }
+
+    /// Calls `visit` for each parameter, always in the same order. Their values may be changed.
     fn parameters(&mut self, visit: &mut dyn FnMut(Parameter<'_>)) {
         let _ = visit;
     }

@@ -39,6 +39,6 @@ pub use layer::{Batch, Layer, Parameter, Pass, Role, State, Statistic, UpdateRul
 pub use network::{Architecture, Network};
 pub use relu::Relu;
 pub use sigmoid::Sigmoid;
-pub use softmax_loss::{SoftmaxLoss, argmax};
+pub use softmax_loss::{SoftmaxLoss, argmax, count_right};
 pub use stream::{Stream, stream};
 pub use tanh::Tanh;

@@ -18,7 +18,7 @@ use crate::{Activation, Stream, stream};
 use tensor::gemm::block_of_nonzero;
 use tensor::profile::part;
 use tensor::team::{beside, is_helped};
-use tensor::vec::{NonzeroBlocks, NonzeroBytes};
+use tensor::vec::NonzeroBytes;
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// What a fully connected network is made of.
@@ -44,6 +44,8 @@ pub struct Architecture {
 pub struct Network {
     architecture: Architecture,
     layers: Vec<Box<dyn Layer>>,
+    /// How many parameters each layer has.
+    parameters: Vec<usize>,
     /// Y of each layer, for the largest batch.
     activations: Vec<Tensor<f32, 2>>,
     /// The gradient with respect to each layer's Y, for the largest batch; touched only where a thread helps.
@@ -98,12 +100,13 @@ impl Network {
         for layer in &mut layers {
             layer.reserve(batch);
         }
+        let parameters = layers.iter_mut().map(|layer| parameter_count(layer.as_mut())).collect();
         let activations = layers.iter().map(|layer| Tensor::zeros([batch, layer.outputs()])).collect();
         let loss = SoftmaxLoss::new(architecture.classes, batch);
         let gradients = layers.iter().map(|layer| Tensor::zeros([batch, layer.outputs()])).collect();
         let widest = layers.iter().map(|layer| layer.outputs()).max().unwrap_or(0);
         let in_turn = [0, 1].map(|_| vec![0.0; batch * widest]);
-        Self { architecture, layers, activations, gradients, in_turn, loss, batch, rows: 0 }
+        Self { architecture, layers, parameters, activations, gradients, in_turn, loss, batch, rows: 0 }
     }
 
     /// What the network is made of.
@@ -135,15 +138,11 @@ impl Network {
         self.activations[layer].head(rows)
     }
 
-    /// What the first layer's product would find of a batch of images each time it comes, to be given with it
-    /// ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that come again as they are. `None` where the
-    /// product does not ask for it.
-    ///
-    /// # Panics
-    /// If there is no such image.
-    pub fn blocks_of(&self, exec: Exec, found: &NonzeroBytes, images: &[usize]) -> Option<NonzeroBlocks> {
-        let columns = self.layers[0].outputs();
-        block_of_nonzero(exec, [found.shape()[1], columns]).map(|block| NonzeroBlocks::of(found, images, block))
+    /// Columns of a block of what the first layer's product would find of a batch of images each time it comes, to be
+    /// given with it ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that come again as they are.
+    /// `None` where the product does not ask for it.
+    pub fn block_of(&self, exec: Exec, found: &NonzeroBytes) -> Option<usize> {
+        block_of_nonzero(exec, [found.shape()[1], self.layers[0].outputs()])
     }
 
     /// The logits (B×classes) of a batch (B×inputs).
@@ -228,15 +227,15 @@ impl Network {
         rule: &dyn UpdateRule,
         state: &mut [State],
     ) -> Result<f32, ShapeError> {
-        let parameters: usize = self.layers.iter_mut().map(|layer| parameter_count(layer.as_mut())).sum();
-        assert_eq!(state.len(), parameters, "one state a parameter");
+        assert_eq!(state.len(), self.parameters.iter().sum::<usize>(), "one state a parameter");
         self.forward_batch(exec, Pass::Training { step }, x)?;
         let rows = x.shape()[0];
         if is_helped() {
             let last = self.layers.len() - 1;
             let (logits, d_logits) = (self.activations[last].head(rows), self.gradients[last].head_mut(rows));
             let loss = self.loss.forward_backward(exec, logits, labels, d_logits)?;
-            descend(exec, rows, x, &mut self.layers, &self.activations, &mut self.gradients, rule, state)?;
+            let layers = (&mut self.layers[..], &self.parameters[..]);
+            descend(exec, rows, x, layers, &self.activations, &mut self.gradients, rule, state)?;
             return Ok(loss);
         }
         let loss = self.loss(exec, labels)?;
@@ -273,7 +272,7 @@ impl Network {
             let dy = View::new(dy_buffer, y.shape())?;
             let input = i.checked_sub(1).map(|before| self.activations[before].head(rows));
             let dx = input.map(|input| ViewMut::new(dx_buffer, input.shape())).transpose()?;
-            let count = parameter_count(layer.as_mut());
+            let count = self.parameters[i];
             part("backward", i, || step(layer.as_mut(), count, input, y, dy, dx))?;
             std::mem::swap(&mut dy_buffer, &mut dx_buffer);
         }
@@ -305,6 +304,11 @@ impl Network {
         }
     }
 
+    /// The weights of every layer that has some ([`Layer::weights`]), in network order.
+    pub fn weights(&self) -> impl Iterator<Item = &[f32]> {
+        self.layers.iter().map(|layer| layer.weights()).filter(|weights| !weights.is_empty())
+    }
+
     /// The lengths of the parameters, in network order: what an optimizer is made for.
     pub fn parameter_lengths(&mut self) -> Vec<usize> {
         let mut lengths = Vec::new();
@@ -325,13 +329,13 @@ fn parameter_count(layer: &mut dyn Layer) -> usize {
 /// The backward pass of a training step through `layers`, from the last to the first: a layer's dX, and then, beside
 /// all the layers below, its dW and update. (dX needs the weights as they were, so a layer's update comes after its own
 /// dX.) `x` is the input of the first, `activations` and `gradients` are their Y and dY, `state` that of their
-/// parameters.
+/// parameters, so many each.
 #[allow(clippy::too_many_arguments)]
 fn descend(
     exec: Exec,
     rows: usize,
     x: Batch<'_>,
-    layers: &mut [Box<dyn Layer>],
+    (layers, parameters): (&mut [Box<dyn Layer>], &[usize]),
     activations: &[Tensor<f32, 2>],
     gradients: &mut [Tensor<f32, 2>],
     rule: &dyn UpdateRule,
@@ -343,7 +347,7 @@ fn descend(
     };
     let depth = layers.len();
     let (y, dy) = (activations[depth].head(rows), gradient.head(rows));
-    let (state, own) = state.split_at_mut(state.len() - parameter_count(layer.as_mut()));
+    let (state, own) = state.split_at_mut(state.len() - parameters[depth]);
     let Some(below) = depth.checked_sub(1) else {
         return part("backward", depth, || {
             layer.backward_input(exec, x, y, dy, None)?;
@@ -355,10 +359,10 @@ fn descend(
     // Nothing to offer, or too much.
     if own.is_empty() || rows * y.cols() * input.shape()[1] > BESIDE {
         part("backward", depth, || layer.update(exec, input, dy, rule, own))?;
-        return descend(exec, rows, x, layers, activations, gradients, rule, state);
+        return descend(exec, rows, x, (layers, parameters), activations, gradients, rule, state);
     }
     let (done, updated) = beside(
-        || descend(exec, rows, x, layers, activations, gradients, rule, state),
+        || descend(exec, rows, x, (layers, parameters), activations, gradients, rule, state),
         || part("backward", depth, || layer.update(exec.one_thread(), input, dy, rule, own)),
     );
     done.and(updated)

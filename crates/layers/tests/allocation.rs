@@ -173,7 +173,7 @@ impl Operands {
             2 => gemm::consume(exec, self.a.view().t(), rows(m), [&mut to[..k * n]], &keep),
             3 => {
                 let c = ViewMut::new(&mut to[..m * n], [m, n]).expect("fits");
-                gemm::multiply_bytes(exec, x, rows(k), c, Epilogue::None)
+                gemm::multiply_bytes(exec, x, rows(k), None, c, Epilogue::None)
             }
             _ => gemm::consume_bytes(exec, x, rows(m), [&mut to[..k * n]], &keep),
         };

@@ -1,7 +1,10 @@
 //! The network as a whole: how it is strung together, what it refuses, and that a run has the same bits everywhere.
 
-use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init, Network, Pass, Role};
+use layers::{
+    Activation, Architecture, Batch, BatchNormForm, DropoutForm, Init, Network, Pass, Role, State, UpdateRule,
+};
 use tensor::isa::AnyIsa;
+use tensor::vec::ByteRows;
 use tensor::{Exec, ShapeError, Tensor, View};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
@@ -197,5 +200,56 @@ fn the_gradient_seen_at_an_affine_layer_has_the_gradient_of_its_bias_as_column_s
         });
         assert_eq!(biases, 3, "{activation:?}");
         assert_eq!(loss, network.loss_and_gradients(exec, 0, x.view(), &labels).unwrap(), "{activation:?}");
+    }
+}
+
+/// Plain descent.
+struct Descend(f32);
+
+impl UpdateRule for Descend {
+    fn apply(&self, _: Exec, _: Role, value: &mut [f32], gradient: &[f32], _: [&mut [f32]; 2]) {
+        value.iter_mut().zip(gradient).for_each(|(w, g)| *w -= self.0 * g);
+    }
+}
+
+#[test]
+fn an_evaluation_is_of_the_weights_as_they_are_after_updates_and_after_edits() {
+    // Weights that may be kept packed for evaluations: of images, of ReLUs' outputs, and too few for it.
+    let architecture = Architecture { inputs: 144, hidden: vec![100, 100, 40], ..small() };
+    let mut rng = Rng::new(21);
+    // A quarter of the pixels are not black.
+    let pixels: Vec<u8> = (0..64 * 144).map(|_| rng.f32_in(-750.0, 250.0).max(0.0) as u8).collect();
+    let labels: Vec<u8> = (0..64).map(|i| i % 3).collect();
+    let indices: Vec<usize> = (0..64).collect();
+    let x = Batch::Bytes(ByteRows::new(&pixels, 144, &indices));
+    for isa in AnyIsa::available() {
+        let exec = Exec::with_isa(isa, 1);
+        let [mut network, mut plain] = [(); 2].map(|()| Network::new(exec, architecture.clone(), 3, 64));
+        let [mut state, mut plain_state]: [Vec<State>; 2] =
+            [(); 2].map(|()| network.parameter_lengths().iter().map(|_| State::default()).collect());
+        let mut before = Vec::new();
+        for turn in 0..6 {
+            // The second finds what the first has asked for, and the third too.
+            for time in 0..3 {
+                // One that never had other weights, nor a pass before. (Those of `network` are not even looked at.)
+                let (mut values, mut fresh) = (Vec::new(), Network::new(exec, architecture.clone(), 4, 64));
+                plain.parameters(&mut |_, p| values.push(p.value.to_vec()));
+                let mut values = values.iter();
+                fresh.parameters(&mut |_, p| p.value.copy_from_slice(values.next().unwrap()));
+                let [got, want] = [&mut network, &mut fresh]
+                    .map(|network| network.forward_batch(exec, Pass::Inference, x).unwrap().to_tensor());
+                let name = format!("turn {turn}, time {time}, on {}", isa.name());
+                assert_bits(&name, got.as_slice(), want.as_slice());
+                assert!(time > 0 || got.as_slice() != before, "{name}: the weights have changed");
+                before = got.as_slice().to_vec();
+            }
+            for (network, state) in [(&mut network, &mut state), (&mut plain, &mut plain_state)] {
+                if turn % 2 == 0 {
+                    network.loss_and_update(exec, turn, x, &labels, &Descend(0.5), state).unwrap();
+                } else {
+                    network.parameters(&mut |_, p| p.value.iter_mut().for_each(|value| *value *= 1.25));
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Softmax with cross-entropy, and argmax, on every ISA.
 
-use layers::{SoftmaxLoss, argmax};
+use layers::{SoftmaxLoss, argmax, count_right};
 use tensor::isa::AnyIsa;
 use tensor::{Exec, ShapeError, Tensor, View};
 use testkit::compare::{Bound, assert_bits, assert_close};
@@ -165,4 +165,32 @@ fn argmax_is_the_first_of_equals_and_the_class_of_a_nan() {
     // A diverged net predicts class 0; of a single NaN NumPy gives the place.
     assert_eq!(argmax(&[f32::NAN; 10]), 0);
     assert_eq!(argmax(&[1.0, 9.0, f32::NAN, 10.0]), 2);
+}
+
+#[test]
+fn rows_are_counted_as_right_where_argmax_is_their_label_ties_infinities_and_nans_among_them() {
+    let mut rng = Rng::new(9);
+    for (rows, classes) in [(1, 1), (5, 3), (16, 10), (17, 10), (500, 10), (33, 16), (40, 17), (20, 40)] {
+        // Few values, so that many are equal; and every second row has an odd one somewhere.
+        let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0];
+        let mut logits: Vec<f32> = (0..rows * classes).map(|_| (rng.f32_in(-2.5, 2.5)).round()).collect();
+        for row in (1..rows).step_by(2) {
+            logits[row * classes + (row * 7) % classes] = odd[row / 2 % odd.len()];
+        }
+        logits[..classes].fill(f32::NEG_INFINITY);
+        let found: Vec<usize> = logits.chunks_exact(classes).map(argmax).collect();
+        let view = View::new(&logits, [rows, classes]).unwrap();
+        for exec in isas() {
+            // Labels that are right, wrong by one either way, and drawn.
+            for by in [0, 1, classes - 1] {
+                let labels: Vec<u8> = found.iter().map(|class| ((class + by) % classes) as u8).collect();
+                let want = if by % classes == 0 { rows } else { 0 };
+                assert_eq!(count_right(exec, view, &labels), want, "{rows}×{classes}, labels {by} beside");
+            }
+            let labels: Vec<u8> = (0..rows).map(|row| (row % classes) as u8).collect();
+            let want = found.iter().zip(&labels).filter(|(class, label)| **class == usize::from(**label)).count();
+            assert_eq!(count_right(exec, view, &labels), want, "{rows}×{classes} on {}", exec.isa().name());
+        }
+    }
+    assert_eq!(count_right(Exec::serial(), View::new(&[], [0, 10]).unwrap(), &[]), 0);
 }

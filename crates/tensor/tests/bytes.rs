@@ -267,7 +267,7 @@ impl Product {
         for (way, x) in self.batch.ways().chain(in_blocks) {
             let mut c = Poisoned::matrix(m, n, n + 5, 33);
             let view = ViewMut::with_strides(c.as_mut_slice(), [m, n], [n + 5, 1]).expect("fits");
-            multiply_bytes(exec, x, b.view(), view, self.epilogue(which)).expect("the shapes go together");
+            multiply_bytes(exec, x, b.view(), None, view, self.epilogue(which)).expect("the shapes go together");
             c.assert_guards_untouched();
             let layout = b.layout;
             let name = format!(
@@ -359,7 +359,7 @@ fn bytes_that_do_not_go_with_the_other_operands_are_refused_by_their_shapes() {
     let multiply = |b, c: [usize; 2], epilogue| {
         let mut memory = [f32::NAN; 64];
         let to = ViewMut::new(&mut memory, c).expect("fits");
-        let result = multiply_bytes(Exec::serial(), batch.x(), view(b), to, epilogue);
+        let result = multiply_bytes(Exec::serial(), batch.x(), view(b), None, to, epilogue);
         let error = result.expect_err("they do not go together");
         assert!(memory.iter().all(|c| c.is_nan()), "written in spite of: {error}");
         error.to_string()
@@ -383,7 +383,7 @@ fn a_result_whose_rows_are_not_adjacent_is_refused() {
     let batch = Batch::new(&mut Rng::new(5), [4, 6]);
     let (b, mut c) = (Tensor::<f32, 2>::zeros([6, 3]), Tensor::<f32, 2>::zeros([3, 4]));
     let said = message(|| {
-        let _ = multiply_bytes(Exec::serial(), batch.x(), b.view(), c.view_mut().t(), Epilogue::None);
+        let _ = multiply_bytes(Exec::serial(), batch.x(), b.view(), None, c.view_mut().t(), Epilogue::None);
     });
     assert!(said.contains("strides of C"), "{said}");
 }
@@ -401,7 +401,8 @@ fn a_product_of_no_bytes_is_its_epilogue() {
             let mut c = [f32::NAN; 6];
             let to = ViewMut::new(&mut c, [2, 3]).expect("fits");
             let nothing = View::new(&[], [0, 3]).expect("no row");
-            multiply_bytes(exec, ByteRows::new(&[], 0, &[0, 0]), nothing, to, epilogue).expect("they go together");
+            multiply_bytes(exec, ByteRows::new(&[], 0, &[0, 0]), nothing, None, to, epilogue)
+                .expect("they go together");
             assert_bits(isa.name(), &c, &want);
         }
     }

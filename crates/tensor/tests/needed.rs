@@ -71,7 +71,7 @@ fn product(isa: AnyIsa, x: &Images, known: Known, b: View<'_, f32, 2>) -> Vec<f3
     let nonzero = nonzero.filter(|_| known == Known::Bytes);
     let rows = nonzero.iter().fold(x.rows(), |rows, nonzero| rows.with_nonzero(nonzero));
     let rows = blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks));
-    multiply_bytes(exec, rows, b, c.view_mut(), Epilogue::None).expect("the shapes go together");
+    multiply_bytes(exec, rows, b, None, c.view_mut(), Epilogue::None).expect("the shapes go together");
     c.as_slice().to_vec()
 }
 

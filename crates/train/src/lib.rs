@@ -4,7 +4,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `config.rs` | everything that decides a run, and the presets Book and Torch |
-//! | `trainer.rs` | the step (draw, forward, backward, update) and evaluation |
+//! | `trainer.rs` | the step (draw, forward, backward, update) |
+//! | `samples.rs` | samples, what is found of them once, and evaluation |
 //! | `workload.rs` | the training steps that are measured, by name |
 //! | `run.rs` | the loop: steps, epochs, evaluations, an observer that is told of each |
 //! | `log.rs` | the run as JSON lines |
@@ -27,6 +28,7 @@ mod lock;
 mod log;
 mod model;
 mod run;
+mod samples;
 pub mod search;
 mod study;
 mod trainer;
@@ -38,6 +40,7 @@ pub use error::Error;
 pub use log::JsonLog;
 pub use model::{Model, weights_sha256};
 pub use run::{EpochReport, Observer, Outcome, Quiet, StepReport, run, run_with_checkpoints};
+pub use samples::{Samples, accuracy};
 pub use study::{STUDY_NAME, Study};
-pub use trainer::{Trainer, accuracy};
+pub use trainer::Trainer;
 pub use workload::Workload;

@@ -15,6 +15,7 @@ use crate::config::{Config, Length};
 use crate::decimal::{exp10, log10};
 use crate::error::Error;
 use crate::lock::random;
+use crate::samples::Samples;
 use crate::study::Study;
 use crate::trainer::Trainer;
 use layers::{Stream, stream};
@@ -228,6 +229,7 @@ impl Search {
         done: &(dyn Fn(&Trial) + Sync),
     ) -> Result<Found, Error> {
         self.check(train, validation)?;
+        let (train, validation) = (&Samples::from(train), &Samples::from(validation));
         let mut found = Found { trials: Vec::new(), ranges: Vec::new() };
         let mut ranges = [self.learning_rate, self.weight_decay];
         let mut next = 0;
@@ -236,7 +238,7 @@ impl Search {
             let numbers = self.share(next..next + trials);
             let mut left: VecDeque<Trial> = numbers.map(|number| self.drawn(number, round, ranges)).collect();
             next += trials;
-            let epochs = self.base.epochs(train.len());
+            let epochs = self.base.epochs(train.dataset().len());
             if let Some(study) = study {
                 study.refresh()?;
                 for drawn in std::mem::take(&mut left) {
@@ -295,11 +297,12 @@ impl Search {
     }
 
     /// The trial with its results.
-    fn trained(&self, mut trial: Trial, exec: Exec, train: &Dataset, validation: &Dataset) -> Result<Trial, Error> {
+    fn trained(&self, mut trial: Trial, exec: Exec, train: &Samples, validation: &Samples) -> Result<Trial, Error> {
         let Trial { learning_rate, weight_decay, seed, .. } = trial;
         let config = Config { learning_rate, weight_decay, seed, ..self.base.clone() };
-        let (per_epoch, steps) = (config.steps_per_epoch(train.len()), config.steps(train.len()));
-        let mut trainer = Trainer::new(config, exec, train.clone())?;
+        let count = train.dataset().len();
+        let (per_epoch, steps) = (config.steps_per_epoch(count), config.steps(count));
+        let mut trainer = Trainer::new(config, exec, train)?;
         while trainer.steps() < steps {
             trainer.step()?;
             if trainer.steps().is_multiple_of(per_epoch) || trainer.steps() == steps {

@@ -2,17 +2,14 @@
 
 use crate::config::{Config, Preset};
 use crate::error::Error;
-use layers::{Batch, Network, Pass, Role, Stream, UpdateRule, argmax, stream};
-use mnist_io::file::hex;
-use mnist_io::{Dataset, Sampler};
+use crate::samples::Samples;
+use layers::{Batch, Network, Pass, Role, Stream, UpdateRule, stream};
+use mnist_io::Sampler;
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use sha2::{Digest, Sha256};
-use std::sync::OnceLock;
 use tensor::Exec;
-use tensor::gemm::find_nonzero;
 use tensor::team::session;
-use tensor::vec::{ByteRows, NonzeroBlocks, NonzeroBytes, sum_squares};
+use tensor::vec::sum_squares;
 
 /// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches.
 const EVALUATION_BATCH: usize = 500;
@@ -27,15 +24,13 @@ const EVALUATED: usize = 2;
 /// ```
 ///
 /// The batch stays bytes, which become floats where they are multiplied. A warm step of up to 2048 rows allocates
-/// nothing. Where products leave out pixels that are 0 one by one (AVX2, AVX-512), those that are not are found when
-/// the trainer is made, and when a data set is first evaluated: some 30 ms and 25 MB for the 60 000 images of MNIST,
-/// and as long and 50 MB more if those are evaluated.
+/// nothing. What is found of the samples at the beginning is shared by all trainers that have them ([`Samples`]).
 pub struct Trainer {
     config: Config,
     exec: Exec,
-    data: Prepared,
+    data: Samples,
     /// What was evaluated last.
-    evaluated: Vec<Prepared>,
+    evaluated: Vec<Samples>,
     network: Network,
     pub(crate) optimizer: Optimizer,
     sampler: Sampler<Xoshiro256PlusPlus>,
@@ -55,8 +50,10 @@ impl Trainer {
     ///
     /// # Errors
     /// If the settings cannot be.
-    pub fn new(config: Config, exec: Exec, data: Dataset) -> Result<Self, Error> {
-        config.check(&data)?;
+    pub fn new(config: Config, exec: Exec, data: impl Into<Samples>) -> Result<Self, Error> {
+        let samples = data.into();
+        let data = samples.dataset();
+        config.check(data)?;
         let rows = config.batch.max(EVALUATION_BATCH);
         let mut network = Network::new(exec, config.architecture.clone(), config.seed, rows);
         let lengths = network.parameter_lengths();
@@ -64,7 +61,8 @@ impl Trainer {
         let mut sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
         let (indices, labels) = (vec![0; config.batch], vec![0; config.batch]);
         let next = sampler.next_batch().to_vec();
-        let (data, evaluated) = (Prepared::new(exec, data), Vec::new());
+        samples.nonzero(exec);
+        let (data, evaluated) = (samples, Vec::new());
         let (steps, last_loss, epoch_loss) = (0, f64::NAN, 0.0);
         Ok(Self {
             config,
@@ -137,7 +135,7 @@ impl Trainer {
     }
 
     fn step_in_session(&mut self) -> Result<f64, Error> {
-        let per_epoch = self.config.steps_per_epoch(self.data.samples.len());
+        let per_epoch = self.config.steps_per_epoch(self.data.dataset().len());
         let epoch = self.steps / per_epoch;
         self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
         let exec = self.exec;
@@ -147,9 +145,9 @@ impl Trainer {
         self.optimizer.begin_step();
         let (step, state) = self.optimizer.step(self.config.weight_decay);
         let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
-        let x = Batch::Bytes(self.data.batch(&self.indices));
+        let x = Batch::Bytes(self.data.batch(exec, &self.indices));
         let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
-        if let Some(nonzero) = &self.data.nonzero {
+        if let Some(nonzero) = self.data.nonzero(exec) {
             nonzero.prefetch(exec, &self.next);
         }
         let loss = f64::from(loss) + penalty;
@@ -167,7 +165,7 @@ impl Trainer {
 
     fn look_up_labels(&mut self) {
         for (label, &index) in self.labels.iter_mut().zip(&self.indices) {
-            *label = self.data.samples.labels()[index];
+            *label = self.data.dataset().labels()[index];
         }
     }
 
@@ -181,24 +179,19 @@ impl Trainer {
     /// If there was no step.
     pub fn loss_after(&mut self) -> Result<f64, Error> {
         assert!(self.steps > 0, "a step comes before the loss after it");
-        let x = Batch::Bytes(self.data.batch(&self.indices));
+        let x = Batch::Bytes(self.data.batch(self.exec, &self.indices));
         self.network.forward_batch(self.exec, Pass::Inference, x)?;
         let loss = self.network.loss(self.exec, &self.labels)?;
         Ok(f64::from(loss) + self.penalty())
     }
 
     /// ½λ‖W‖² of the book's preset; 0 in Torch's, whose reported loss has no such term.
-    fn penalty(&mut self) -> f64 {
+    fn penalty(&self) -> f64 {
         let (decay, exec) = (self.config.weight_decay, self.exec);
         if decay == 0.0 || self.config.preset == Preset::Torch {
             return 0.0;
         }
-        let mut squares = 0.0;
-        self.network.parameters(&mut |_, parameter| {
-            if parameter.role == Role::Weight {
-                squares += f64::from(sum_squares(exec, parameter.value));
-            }
-        });
+        let squares: f64 = self.network.weights().map(|weights| f64::from(sum_squares(exec, weights))).sum();
         0.5 * decay * squares
     }
 
@@ -206,17 +199,17 @@ impl Trainer {
     ///
     /// # Errors
     /// If the data do not fit the network.
-    pub fn accuracy(&mut self, data: &Dataset) -> Result<f64, Error> {
-        let Self { exec, data: own, evaluated, network, .. } = self;
-        if own.samples.is_clone_of(data) {
+    pub fn accuracy(&mut self, data: impl Into<Samples>) -> Result<f64, Error> {
+        let (data, Self { exec, data: own, evaluated, network, .. }) = (data.into(), self);
+        if own.is_clone_of(&data) {
             return own.accuracy(*exec, network);
         }
         // The last first.
-        match evaluated.iter().position(|prepared| prepared.samples.is_clone_of(data)) {
+        match evaluated.iter().position(|samples| samples.is_clone_of(&data)) {
             Some(at) => evaluated[..=at].rotate_right(1),
             None => {
                 evaluated.truncate(EVALUATED - 1);
-                evaluated.insert(0, Prepared::new(*exec, data.clone()));
+                evaluated.insert(0, data);
             }
         }
         evaluated[0].accuracy(*exec, network)
@@ -235,98 +228,4 @@ impl UpdateRule for Decayed {
         let step = if self.everywhere || role == Role::Weight { self.step } else { self.step.without_decay() };
         step.apply(exec, value, gradient, state);
     }
-}
-
-/// Samples that are read again and again, and what need be found of them only once.
-struct Prepared {
-    samples: Dataset,
-    /// Their pixels that are not 0, if products ask for them.
-    nonzero: Option<NonzeroBytes>,
-    /// Samples of one class side by side: the same pixels and units are 0 in them, and those a matrix product leaves
-    /// out (`gemm/needed.rs`).
-    by_class: OnceLock<Vec<usize>>,
-    /// What is known of each batch of them, as they are evaluated.
-    blocks: OnceLock<Vec<NonzeroBlocks>>,
-    /// The SHA-256 of their width, pixels and labels, for checkpoints.
-    sha256: OnceLock<String>,
-}
-
-impl Prepared {
-    fn new(exec: Exec, samples: Dataset) -> Self {
-        let nonzero = find_nonzero(exec, samples.pixels(), samples.width());
-        Self { nonzero, ..Self::read_once(samples) }
-    }
-
-    /// The same of samples that are read once: to look for what is not 0 would take longer than to use it saves.
-    fn read_once(samples: Dataset) -> Self {
-        Self { samples, nonzero: None, by_class: OnceLock::new(), blocks: OnceLock::new(), sha256: OnceLock::new() }
-    }
-
-    fn sha256(&self) -> &str {
-        self.sha256.get_or_init(|| samples_sha256(&self.samples))
-    }
-
-    fn by_class(&self) -> &[usize] {
-        self.by_class.get_or_init(|| {
-            let mut order: Vec<usize> = (0..self.samples.len()).collect();
-            order.sort_by_key(|&index| self.samples.labels()[index]);
-            order
-        })
-    }
-
-    /// What is known of each so many of them, by class.
-    fn blocks(&self, exec: Exec, network: &Network) -> &[NonzeroBlocks] {
-        self.blocks.get_or_init(|| {
-            let batches = self.by_class().chunks(network.batch());
-            let of = |nonzero| batches.map_while(|indices| network.blocks_of(exec, nonzero, indices)).collect();
-            self.nonzero.as_ref().map(of).unwrap_or_default()
-        })
-    }
-
-    /// Some of the samples.
-    fn batch<'a>(&'a self, indices: &'a [usize]) -> ByteRows<'a> {
-        let rows = ByteRows::new(self.samples.pixels(), self.samples.width(), indices);
-        self.nonzero.iter().fold(rows, |rows, nonzero| rows.with_nonzero(nonzero))
-    }
-
-    fn accuracy(&self, exec: Exec, network: &mut Network) -> Result<f64, Error> {
-        if self.samples.is_empty() {
-            return Err(Error::Config {
-                what: "the accuracy on no samples".to_owned(),
-                cure: "give at least one".to_owned(),
-            });
-        }
-        let right = session(exec, || self.count_right(exec, network))?;
-        Ok(right as f64 / self.samples.len() as f64)
-    }
-
-    fn count_right(&self, exec: Exec, network: &mut Network) -> Result<usize, Error> {
-        let mut right = 0_usize;
-        let blocks = self.blocks(exec, network);
-        for (number, indices) in self.by_class().chunks(network.batch()).enumerate() {
-            let rows =
-                blocks.get(number).into_iter().fold(self.batch(indices), |rows, blocks| rows.with_blocks(blocks));
-            let logits = network.forward_batch(exec, Pass::Inference, Batch::Bytes(rows))?;
-            let labels = indices.iter().map(|&index| usize::from(self.samples.labels()[index]));
-            right += logits.row_iter().zip(labels).filter(|(logits, label)| argmax(logits) == *label).count();
-        }
-        Ok(right)
-    }
-}
-
-/// The share of `data` that a network gets right, in inference mode. A row of NaN counts as class 0.
-///
-/// # Errors
-/// If the data do not fit the network, or there are none.
-pub fn accuracy(exec: Exec, network: &mut Network, data: &Dataset) -> Result<f64, Error> {
-    Prepared::read_once(data.clone()).accuracy(exec, network)
-}
-
-/// The SHA-256 of the width, pixels and labels of samples.
-pub(crate) fn samples_sha256(samples: &Dataset) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(samples.width().to_le_bytes());
-    hasher.update(samples.pixels());
-    hasher.update(samples.labels());
-    hex(&hasher.finalize())
 }

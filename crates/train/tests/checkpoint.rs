@@ -146,7 +146,7 @@ fn what_is_no_checkpoint_is_refused_and_a_checkpoint_is_a_model() {
     let mut model = Model::load(Exec::serial(), &path).unwrap();
     assert_eq!(weights_sha256(&mut model.network), weights_sha256(trainer.network()));
     let right = accuracy(Exec::serial(), &mut model.network, &data()).unwrap();
-    assert_eq!(right, trainer.accuracy(&data()).unwrap());
+    assert_eq!(right, trainer.accuracy(data()).unwrap());
 
     // Cut short anywhere, or with a tensor of another name.
     let whole = std::fs::read(&path).unwrap();

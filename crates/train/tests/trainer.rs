@@ -318,7 +318,7 @@ fn accuracy_is_a_plain_count_also_where_the_last_batch_is_short() {
         let want = right[..count].iter().filter(|right| **right).count() as f64 / count as f64;
         let some = data.slice(0..count);
         assert_eq!(trainer.accuracy(&some).unwrap(), want, "{count} samples");
-        assert_eq!(trainer.accuracy(&data.slice(0..count)).unwrap(), want, "{count} samples, again");
+        assert_eq!(trainer.accuracy(data.slice(0..count)).unwrap(), want, "{count} samples, again");
         // A network of another batch size, of the same weights.
         let mut network = Network::new(exec, trainer.network().architecture().clone(), 0, 7);
         let mut values = parts.iter();
@@ -333,7 +333,7 @@ fn accuracy_is_a_plain_count_also_where_the_last_batch_is_short() {
     let shares = counts.map(|count| right[..count].iter().filter(|right| **right).count() as f64 / count as f64);
     assert!(shares[0] != shares[1] && shares[1] != shares[2] && shares[2] != shares[0], "not told apart: {shares:?}");
     for (turn, at) in [0, 1, 2, 0, 1, 1, 2, 1, 0, 0, 2, 0, 2, 1, 0].into_iter().enumerate() {
-        assert_eq!(trainer.accuracy(&data.slice(0..counts[at])).unwrap(), shares[at], "{} in turn {turn}", counts[at]);
+        assert_eq!(trainer.accuracy(data.slice(0..counts[at])).unwrap(), shares[at], "{} in turn {turn}", counts[at]);
         if turn % 4 == 3 {
             assert_eq!(trainer.accuracy(&data).unwrap(), seen[9], "the trainer's own in turn {turn}");
         }

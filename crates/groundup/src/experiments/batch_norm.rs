@@ -14,7 +14,7 @@ use mnist_io::Dataset;
 use optim::Rule;
 use serde_json::json;
 use tensor::vec::ByteRows;
-use train::{Config, Error, Length, Preset, Trainer, decimal};
+use train::{Config, Error, Length, Preset, Samples, Trainer, decimal};
 
 const SAMPLES: usize = 1000;
 const HIDDEN: [usize; 5] = [100; 5];
@@ -105,12 +105,13 @@ fn distribution_figure(context: &Context<'_>, [plain, norm]: [&[Distribution]; 2
 }
 
 pub fn run(context: &Context<'_>) -> Result<Report, Error> {
-    let (samples, _) = context.digits.mnist.train.split(SAMPLES);
+    let (dataset, _) = context.digits.mnist.train.split(SAMPLES);
+    let samples = Samples::from(&dataset);
     let jobs: Vec<(usize, bool, u64)> = (0..SCALES)
         .flat_map(|i| [true, false].into_iter().flat_map(move |norm| context.seeds().map(move |seed| (i, norm, seed))))
         .collect();
     let curves = context.jobs("batch-norm", STEPS, &jobs, |&(i, norm, seed), exec, bar| {
-        let mut trainer = Trainer::new(config(&samples, i, norm, seed), exec, samples.clone())?;
+        let mut trainer = Trainer::new(config(&dataset, i, norm, seed), exec, &samples)?;
         let mut accuracy = Vec::new();
         for step in 0..STEPS {
             // A loss that is no longer finite is a result here: the network then predicts class 0.
@@ -123,7 +124,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         Ok(accuracy)
     })?;
 
-    let [plain, norm] = [activations(context, &samples, false)?, activations(context, &samples, true)?];
+    let [plain, norm] = [activations(context, &dataset, false)?, activations(context, &dataset, true)?];
     let runs = context.runs as usize;
     let mut results = json!({});
     let head = [

@@ -31,7 +31,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     // The ensemble is of the networks that were trained with dropout.
     let exec = context.exec.one_thread();
     let (mut curves, ensembles) =
-        compare(context, &subject, &VARIANTS, &|trainer| Ensemble::of(exec, trainer, &context.digits.mnist.test))?;
+        compare(context, &subject, &VARIANTS, &|trainer| Ensemble::of(exec, trainer, &context.digits.test))?;
     curves.results[VARIANTS[1].key]["ensemble"] = numbers(&ensembles);
     let samples = SAMPLES.min(context.digits.mnist.train.len());
     Ok(Description {

@@ -7,13 +7,12 @@ use crate::experiments::Extra;
 use crate::figure::{Axis, Figure, Mark, Panel};
 use crate::language::words;
 use crate::statistics::{mean, plus_minus, spread};
-use layers::{Batch, Pass, argmax};
-use mnist_io::Dataset;
+use layers::{Batch, Pass, count_right};
 use serde_json::{Value, json};
-use tensor::Exec;
 use tensor::gemm::find_nonzero;
-use tensor::vec::{ByteRows, exp};
-use train::{Error, Trainer};
+use tensor::vec::{ByteRows, NonzeroBlocks, exp};
+use tensor::{Exec, View};
+use train::{Error, Samples, Trainer};
 
 /// Sub-networks that are averaged.
 const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
@@ -41,8 +40,9 @@ fn add_softmax<'a>(exec: Exec, logits: impl Iterator<Item = &'a [f32]>, sums: &m
 impl Ensemble {
     /// Samples sub-networks of a trained network, whose masks are of steps after its last, and averages their softmax
     /// outputs over the test images. A mask is an image's own: each image is judged by so many sub-networks.
-    pub fn of(exec: Exec, trainer: &mut Trainer, test: &Dataset) -> Result<Self, Error> {
+    pub fn of(exec: Exec, trainer: &mut Trainer, test: &Samples) -> Result<Self, Error> {
         let scaled = trainer.accuracy(test)?;
+        let test = test.dataset();
         let (steps, network) = (trainer.steps(), trainer.network());
         let (rows, classes) = (network.batch(), network.architecture().classes);
         let indices: Vec<usize> = (0..test.len()).collect();
@@ -53,7 +53,8 @@ impl Ensemble {
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;
-            let blocks = found.as_ref().and_then(|found| network.blocks_of(exec, found, images));
+            let blocks =
+                found.as_ref().and_then(|found| Some(NonzeroBlocks::of(found, images, network.block_of(exec, found)?)));
             let rows = ByteRows::new(test.pixels(), test.width(), images);
             let batch = Batch::Bytes(blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks)));
             for (size, right) in SIZES.into_iter().zip(&mut right) {
@@ -64,8 +65,7 @@ impl Ensemble {
                     add_softmax(exec, logits.row_iter(), &mut sums, classes);
                     sampled += 1;
                 }
-                let rows = sums.chunks_exact(classes).zip(labels);
-                *right += rows.filter(|(sums, label)| argmax(sums) == usize::from(**label)).count();
+                *right += count_right(exec, View::new(&sums, [labels.len(), classes])?, labels);
             }
         }
         let averaged = right.into_iter().map(|right| right as f64 / test.len() as f64).collect();

@@ -51,7 +51,7 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
         config.architecture.inputs = context.digits.mnist.train.width();
         let mut here = 0;
         let run = || {
-            let mut trainer = Trainer::new(config.clone(), exec, context.digits.mnist.train.clone())?;
+            let mut trainer = Trainer::new(config.clone(), exec, &context.digits.train)?;
             let mut loss = Vec::with_capacity(STEPS as usize);
             for _ in 0..STEPS {
                 trainer.step()?;
@@ -59,7 +59,7 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
                 bar.inc(1);
                 here += 1;
             }
-            Ok(Curve { loss, test_accuracy: trainer.accuracy(&context.digits.mnist.test)? })
+            Ok(Curve { loss, test_accuracy: trainer.accuracy(&context.digits.test)? })
         };
         let curve = context.shared.losses.get(&config, |_| true, run)?;
         // What another experiment has done counts too.

@@ -8,7 +8,7 @@ use crate::language::{Language, Line, Words, words};
 use crate::statistics::{mean, plus_minus, spread};
 use optim::Rule;
 use serde_json::json;
-use train::{Config, Error, Length, Trainer};
+use train::{Config, Error, Length, Samples, Trainer};
 
 /// Training images.
 pub const SAMPLES: usize = 300;
@@ -45,22 +45,23 @@ pub fn compare<T: Send>(
 ) -> Result<(Curves, Vec<T>), Error> {
     let epochs = subject.epochs;
     let (samples, _) = context.digits.mnist.train.split(SAMPLES);
+    let (width, samples) = (samples.width(), Samples::from(samples));
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|variant| context.seeds().map(move |seed| (variant, seed))).collect();
     let trained = context.jobs(subject.name, epochs, &jobs, |&(variant, seed), exec, bar| {
         let mut config = Config::book(&HIDDEN, Rule::SGD, Length::Epochs(u64::MAX), seed);
-        config.architecture.inputs = samples.width();
+        config.architecture.inputs = width;
         (variants[variant].change)(&mut config);
         let mut here = 0;
         let mut run = || -> Result<(Accuracies, Trainer), Error> {
-            let mut trainer = Trainer::new(config.clone(), exec, samples.clone())?;
+            let mut trainer = Trainer::new(config.clone(), exec, &samples)?;
             let (mut train, mut test) = (Vec::new(), Vec::new());
             // As the chapter does it, an epoch is evaluated after its first step.
             for step in 0..(epochs - 1) * PER_EPOCH + 1 {
                 trainer.step()?;
                 if step % PER_EPOCH == 0 {
                     train.push(trainer.accuracy(&samples)?);
-                    test.push(trainer.accuracy(&context.digits.mnist.test)?);
+                    test.push(trainer.accuracy(&context.digits.test)?);
                     bar.inc(1);
                     here += 1;
                 }

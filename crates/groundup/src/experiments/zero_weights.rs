@@ -20,7 +20,7 @@ pub fn zero_weights(context: &Context<'_>, exec: Exec, activation: Activation) -
     config.architecture.inputs = context.digits.mnist.train.width();
     config.architecture.init = Init::Zeros;
     config.architecture.activation = activation;
-    let mut trainer = Trainer::new(config, exec, context.digits.mnist.train.clone())?;
+    let mut trainer = Trainer::new(config, exec, &context.digits.train)?;
     let mut loss = f64::NAN;
     for _ in 0..STEPS {
         loss = trainer.step()?;
@@ -36,7 +36,7 @@ pub fn zero_weights(context: &Context<'_>, exec: Exec, activation: Activation) -
             }
         }
     });
-    let accuracy = trainer.accuracy(&context.digits.mnist.test)?;
+    let accuracy = trainer.accuracy(&context.digits.test)?;
     Ok(json!({
         "steps": STEPS,
         "greatest_difference_between_units": difference,

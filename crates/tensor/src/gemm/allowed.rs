@@ -74,7 +74,7 @@ impl Op for Allowed {
             }
             chains[1].see(isa, isa.load_part(rest));
         }
-        chains.into_iter().all(|sizes| sizes.fit(isa, self.least))
+        chains.into_iter().map(|sizes| sizes.seen(isa)).fold(Seen::NOTHING, Seen::and).fit(self.least)
     }
 }
 
@@ -101,10 +101,32 @@ impl<I: Isa> Sizes<I> {
         self.finite = isa.fma(x, isa.splat(0.0), self.finite);
     }
 
-    /// Whether each is 0, or between `least` and the largest float.
+    /// What was seen, of all lanes.
     #[inline(always)]
-    pub fn fit(self, isa: I, least: f32) -> bool {
-        at_least(isa, self.least, least) && isa.bits(isa.is_nan(self.finite)) == 0
+    pub fn seen(self, isa: I) -> Seen {
+        if isa.bits(isa.is_nan(self.finite)) != 0 {
+            return Seen(0);
+        }
+        isa.to_array(self.least).into_iter().fold(Seen::NOTHING, |seen, before| seen.and(Seen(before.to_bits())))
+    }
+}
+
+/// The float before the size of the least of some elements that is not 0, as bits; 0 if one is infinite or no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen(pub u32);
+
+impl Seen {
+    /// Of no elements.
+    pub const NOTHING: Self = Self(f32::MAX.to_bits());
+
+    /// Of these elements and others.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// Whether each is 0, or between `least` and the largest float.
+    pub fn fit(self, least: f32) -> bool {
+        self.0 >= least.to_bits() - 1
     }
 }
 

@@ -3,6 +3,7 @@
 use super::driver;
 use super::operands::Source;
 use super::plan::{self, Blocking, Product};
+use super::prepacked::Prepacked;
 use super::{Epilogue, check};
 use crate::array::{ShapeError, View, ViewMut};
 use crate::exec::Exec;
@@ -11,7 +12,7 @@ use crate::vec::ByteRows;
 /// C ← epilogue(A·B), where A is the floats that the bytes stand for: the bits are those of [`Gemm`](super::Gemm) with
 /// a gathered A. Steps of k whose bytes are 0 in all rows of a tile, or in a row where they are computed one at a time,
 /// are left out, if B allows it without the change of a bit (`gemm/needed.rs`, `gemm/compressed.rs`); else every step
-/// is done. A is converted by the thread that multiplies it, some rows at a time.
+/// is done. A is converted by the thread that multiplies it, some rows at a time. B may be kept packed.
 ///
 /// Cost: 2·m·n·k operations at most; with MNIST's images about a third of that, or a fifth.
 ///
@@ -24,6 +25,7 @@ pub fn multiply_bytes(
     exec: Exec,
     a: ByteRows<'_>,
     b: View<'_, f32, 2>,
+    prepacked: Option<&Prepacked>,
     c: ViewMut<'_, f32, 2>,
     epilogue: Epilogue<'_>,
 ) -> Result<(), ShapeError> {
@@ -34,7 +36,7 @@ pub fn multiply_bytes(
     }
     let product = Product::leaving_out(exec, source, b);
     plan::execute(exec, &product, &Blocking::of(exec.isa()), |plan| {
-        driver::run(exec, plan, source, b, 0.0, c, epilogue);
+        driver::run(exec, plan, source, (b, prepacked), 0.0, c, epilogue);
     });
     Ok(())
 }

@@ -86,8 +86,9 @@ pub(super) const FEWEST_REGISTERS: usize = 7;
 pub(super) const MOST_REGISTERS: usize = 13;
 
 thread_local! {
-    /// This thread's buffers, grown to the largest it has met; taken out while in use.
-    static BUFFERS: Cell<Buffers> = Cell::default();
+    /// This thread's buffers, grown to the largest it has met; taken out while in use. (In a box, for they are moved
+    /// four times a product, and there are 280 bytes of them.)
+    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
 }
 
 #[derive(Default)]
@@ -145,9 +146,9 @@ pub(super) fn in_place<'r>(row: &'r table::Row, a: Source<'_>) -> Option<&'r InP
 
 /// Makes room for what a product of so many rows and columns needs if it leaves out elements, cut like that.
 pub(super) fn make_room(exec: Exec, a: Source<'_>, shape: [usize; 2], cut: Cut, hands_over: bool) {
-    let mut buffers = BUFFERS.take();
+    let mut buffers = BUFFERS.take().unwrap_or_default();
     buffers.make_room(a, shape, table::row(exec.isa()), cut, hands_over);
-    BUFFERS.set(buffers);
+    BUFFERS.set(Some(buffers));
 }
 
 /// Where the elements of A are.
@@ -320,12 +321,12 @@ pub(super) fn band(
     let row = table::row(exec.isa());
     let register = row.register();
     let kernels = row.elements.as_ref().expect("the ISA has kernels of a row at a time");
-    let (k, block) = (plan.shape[1], plan.kc);
+    let ([_, k, n], block) = (plan.shape, plan.kc);
     let cut = plan.cut();
     let [_, least] = least_of(operands.source);
-    let mut buffers = BUFFERS.take();
+    let mut buffers = BUFFERS.take().unwrap_or_default();
     buffers.make_room(a, [rows.len(), columns.len()], row, cut, consumer.is_some());
-    let Buffers { compressed, all, bits, pixels, panel, accumulators, piece } = &mut buffers;
+    let Buffers { compressed, all, bits, pixels, panel, accumulators, piece } = &mut *buffers;
     let (known, in_place) = (known(a, block), in_place(row, a));
     let groups = rows.len().div_ceil(cut.rows(a));
     for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
@@ -343,22 +344,29 @@ pub(super) fn band(
             let (from, width) = (columns.start + from, register * registers);
             let count = width.min(columns.end - from);
             let mut allowed = true;
+            let kept = operands.prepacked.filter(|_| count == n).and_then(|kept| kept.ask([k, n, width]));
             for (number, steps) in blocks(k, block).enumerate() {
                 let [row_stride, column_stride] = operands.b_strides;
-                // SAFETY: the panel's columns and the block's steps are inside n and k, which the view of B was checked
-                // to reach; the buffer was just sized, and is this thread's own.
-                allowed &= exec.run(unsafe {
-                    Pack::<true>::new(PackPanel {
-                        b: operands.b.wrapping_add(steps.start * row_stride + from * column_stride),
-                        row_stride,
-                        column_stride,
-                        k: steps.len(),
-                        columns: count,
-                        to: panel.as_mut_ptr(),
-                        width,
-                        least,
-                    })
-                });
+                let (panel, seen) = match kept {
+                    Some((kept, seen)) => (kept.wrapping_add(steps.start * width), seen),
+                    None => {
+                        // SAFETY: the panel's columns and the block's steps are inside n and k, which the view of B was
+                        // checked to reach; the buffer was just sized, and is this thread's own.
+                        let seen = exec.run(unsafe {
+                            Pack::<true>::new(PackPanel {
+                                b: operands.b.wrapping_add(steps.start * row_stride + from * column_stride),
+                                row_stride,
+                                column_stride,
+                                k: steps.len(),
+                                columns: count,
+                                to: panel.as_mut_ptr(),
+                                width,
+                            })
+                        });
+                        (panel.as_ptr(), seen)
+                    }
+                };
+                allowed &= seen.fit(least);
                 if !allowed && !has_all {
                     all.find(exec, a, group.clone(), block, Listed::All);
                     has_all = true;
@@ -367,12 +375,12 @@ pub(super) fn band(
                     let within = rows.start - group.start..rows.end - group.start;
                     let found = if allowed { &*compressed } else { &*all };
                     let starts = |within| found.starts(number, group.len(), within);
-                    let (panel, first) = (panel.as_ptr(), number == 0);
+                    let first = number == 0;
                     let accumulators = accumulators.wrapping_add(within.start * width);
                     let kernel = registers - FEWEST_REGISTERS;
                     // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them,
                     // or A itself, which was sliced, with bits for each row; turned images have a row for each pixel;
-                    // the panel has a row for each step; there are accumulators for all rows of the group; C, a buffer
+                    // the panel, kept or packed, has a row for each step; there are accumulators for all rows of the group; C, a buffer
                     // or the caller's, has these rows and columns, and so has what the epilogue reads. The kernel is
                     // that of an ISA whose token the caller holds.
                     unsafe {
@@ -433,7 +441,7 @@ pub(super) fn band(
             }
         }
     }
-    BUFFERS.set(buffers);
+    BUFFERS.set(Some(buffers));
 }
 
 /// C and the epilogue from a row and a column on, for [`finish`].

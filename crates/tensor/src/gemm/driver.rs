@@ -29,6 +29,7 @@ use super::microkernel::Finish;
 use super::operands::{Operands, Source};
 use super::pieces::{self, Consumer, pieces};
 use super::plan::{Plan, Room, Split};
+use super::prepacked::Prepacked;
 use super::table::{self, Tiles};
 use crate::array::{AlignedBuf, View, ViewMut};
 use crate::exec::Exec;
@@ -49,7 +50,7 @@ pub(super) fn run(
     exec: Exec,
     plan: &Plan,
     a: Source<'_>,
-    b: View<'_, f32, 2>,
+    (b, prepacked): (View<'_, f32, 2>, Option<&Prepacked>),
     beta: f32,
     mut c: ViewMut<'_, f32, 2>,
     epilogue: Epilogue<'_>,
@@ -63,7 +64,12 @@ pub(super) fn run(
         Epilogue::Gate(gate) => (Finish::Gate, gate.data().as_ptr(), gate.strides()[0]),
     };
     let (c_row, c) = (c.strides()[0], c.data_mut().as_mut_ptr());
-    split(exec, plan, &Operands { c, c_row, beta, finish, with, with_row, ..Operands::new(plan, a, b) }, None);
+    split(
+        exec,
+        plan,
+        &Operands { prepacked, c, c_row, beta, finish, with, with_row, ..Operands::new(plan, a, b) },
+        None,
+    );
 }
 
 /// Runs a product A·B whose shapes were checked, with m, n > 0, and hands it over; k is one block.

@@ -10,6 +10,7 @@
 //! | `microkernel.rs` | the register tile: MR rows by NV vectors of C, kept in registers over all of k |
 //! | `table.rs` | which tiles each ISA has, one row an ISA |
 //! | `pack.rs` | copying B into panels the tile reads with unit stride, and the rows of a transposed A |
+//! | `prepacked.rs` | a B that is kept packed |
 //! | `bytes.rs` | a product whose A is rows of bytes |
 //! | `needed.rs` | which steps of k a tile needs: where all its rows of A are 0 it does none |
 //! | `allowed.rs` | when that changes no bit |
@@ -55,6 +56,7 @@ mod pack;
 mod pieces;
 mod pixels;
 mod plan;
+mod prepacked;
 mod table;
 
 pub use crate::team::Workers;
@@ -64,6 +66,7 @@ pub use needed::{block_of_nonzero, find_nonzero};
 use operands::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};
+pub use prepacked::Prepacked;
 pub use table::{Tiles, tile_names};
 
 use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
@@ -115,12 +118,14 @@ pub struct Gemm<'a> {
     pub c: ViewMut<'a, f32, 2>,
     /// What is done as C is stored.
     pub epilogue: Epilogue<'a>,
+    /// B, kept packed.
+    pub prepacked: Option<&'a Prepacked>,
 }
 
 impl<'a> Gemm<'a> {
     /// C ← A·B.
     pub fn new(a: View<'a, f32, 2>, b: View<'a, f32, 2>, c: ViewMut<'a, f32, 2>) -> Self {
-        Self { alpha: 1.0, a, b, beta: 0.0, c, epilogue: Epilogue::None }
+        Self { alpha: 1.0, a, b, beta: 0.0, c, epilogue: Epilogue::None, prepacked: None }
     }
 
     /// Sets α.
@@ -136,6 +141,11 @@ impl<'a> Gemm<'a> {
     /// Sets the epilogue.
     pub fn epilogue(self, epilogue: Epilogue<'a>) -> Self {
         Self { epilogue, ..self }
+    }
+
+    /// Offers a B that is kept packed, and that is this B.
+    pub fn prepacked(self, prepacked: &'a Prepacked) -> Self {
+        Self { prepacked: Some(prepacked), ..self }
     }
 
     /// Computes C. Cost: 2·m·n·k operations, fewer where A is row-major and rows of it side by side have a good part of
@@ -177,7 +187,7 @@ impl<'a> Gemm<'a> {
             if self.c.strides()[0] == 1 && matches!(self.epilogue, Epilogue::None) {
                 // Cᵀ = Bᵀ·Aᵀ: the same chains, and the rows of Cᵀ are adjacent.
                 let (a, b, c) = (self.b.t(), self.a.t(), self.c.t());
-                return Gemm { a, b, c, ..self }.run_with(exec, blocking);
+                return Gemm { a, b, c, prepacked: None, ..self }.run_with(exec, blocking);
             }
             let mut beside = AlignedBuf::zeroed(m * n);
             let mut c = ViewMut::new(&mut beside, [m, n])?;
@@ -193,9 +203,9 @@ impl<'a> Gemm<'a> {
         } else {
             self.product()
         };
-        let Gemm { a, b, beta, c, epilogue, .. } = self;
+        let Gemm { a, b, beta, c, epilogue, prepacked, .. } = self;
         plan::execute(exec, &product, blocking, |plan| {
-            driver::run(exec, plan, Source::Floats(a), b, beta, c, epilogue);
+            driver::run(exec, plan, Source::Floats(a), (b, prepacked), beta, c, epilogue);
         });
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::microkernel::Finish;
 use super::pieces::CONVERTED_COLUMNS;
 use super::plan::Plan;
+use super::prepacked::Prepacked;
 use super::table::Tiles;
 use crate::array::{AlignedBuf, View};
 use crate::exec::Exec;
@@ -56,6 +57,8 @@ pub(super) struct Operands<'a> {
     pub b_strides: [usize; 2],
     /// Floats readable from `b` on.
     pub b_len: usize,
+    /// B, kept packed.
+    pub prepacked: Option<&'a Prepacked>,
     pub c: *mut f32,
     pub c_row: usize,
     pub beta: f32,
@@ -84,6 +87,7 @@ impl<'a> Operands<'a> {
             b: b.data().as_ptr(),
             b_strides: b.strides(),
             b_len: b.data().len(),
+            prepacked: None,
             c: std::ptr::null_mut(),
             c_row: 0,
             beta: 0.0,

@@ -26,7 +26,7 @@
 //! Tried and dropped: buffers on 2 MB pages, −1 to +1 %; transposing with masked broadcasts, which the compiler turns
 //! back into shuffles.
 
-use super::allowed::Sizes;
+use super::allowed::{Seen, Sizes};
 use super::microkernel::Tile;
 use crate::isa::{Isa, LANES, Op};
 
@@ -43,8 +43,6 @@ pub(super) struct PackPanel {
     /// Where the panel goes: `k` rows of `width` floats, `columns` rounded up to half vectors or to vectors.
     pub to: *mut f32,
     pub width: usize,
-    /// Least size that is looked for.
-    pub least: f32,
 }
 
 /// Packs a panel.
@@ -52,7 +50,8 @@ pub(super) struct PackPanel {
 /// Built by `block.rs` and `compressed.rs`, which promise that `b` is readable at every (row, column) of the panel and
 /// `to` writable for `k · width` floats.
 ///
-/// With `LOOK` it returns whether the panel's elements allow it to leave out steps ([`Sizes`]); without, `true`.
+/// With `LOOK` it returns what was seen of the panel's elements, which may allow it to leave out steps ([`Seen`]);
+/// without, nothing was seen.
 pub(super) struct Pack<const LOOK: bool>(PackPanel);
 
 impl<const LOOK: bool> Pack<LOOK> {
@@ -66,17 +65,16 @@ impl<const LOOK: bool> Pack<LOOK> {
 }
 
 impl<const LOOK: bool> Op for Pack<LOOK> {
-    type Output = bool;
+    type Output = Seen;
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) -> bool {
-        let mut sizes = Sizes::new(isa);
-        let PackPanel { b, row_stride, column_stride, k, columns, to, width, least } = self.0;
+    fn run<I: Isa>(self, isa: I) -> Seen {
+        let PackPanel { b, row_stride, column_stride, k, columns, to, width } = self.0;
         if column_stride == 1 {
             // SAFETY: as `new` was promised: rows p < k and their `columns` are readable, the panel writable.
-            unsafe { copy_rows::<I, LOOK>(isa, b, row_stride, k, columns, to, width, &mut sizes) }
-            return !LOOK || sizes.fit(isa, least);
+            return unsafe { copy_rows::<I, LOOK>(isa, b, row_stride, k, columns, to, width) };
         }
+        let mut sizes = Sizes::new(isa);
         for j in (0..columns).step_by(LANES) {
             let (count, stored) = (LANES.min(columns - j), LANES.min(width - j));
             // SAFETY: reads are of rows p < k and columns j..j + count, writes inside the panel's
@@ -98,20 +96,19 @@ impl<const LOOK: bool> Op for Pack<LOOK> {
                 }
             }
         }
-        !LOOK || sizes.fit(isa, least)
+        sizes.seen(isa)
     }
 }
 
 /// How many rows ahead of the copy a row is asked for.
 const AHEAD: usize = 8;
 
-/// Rows of adjacent elements.
+/// Rows of adjacent elements. Returns what was seen of them.
 ///
 /// # Safety
 /// `from` is readable for `columns` floats at each of `k` rows, `to` writable for `width` at each: `columns`, rounded
 /// up to half vectors or to vectors.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 unsafe fn copy_rows<I: Isa, const LOOK: bool>(
     isa: I,
     from: *const f32,
@@ -120,32 +117,36 @@ unsafe fn copy_rows<I: Isa, const LOOK: bool>(
     columns: usize,
     to: *mut f32,
     width: usize,
-    sizes: &mut Sizes<I>,
-) {
-    let whole = columns / LANES * LANES;
+) -> Seen {
+    // Four chains: a minimum takes four cycles.
+    let mut chains = [Sizes::new(isa); 4];
+    let (vectors, rest) = (columns / LANES, columns % LANES);
     for p in 0..k {
         // SAFETY: row p < k of both, as promised.
         unsafe {
             let (from, to) = (from.add(p * row_stride), to.add(p * width));
-            let mut j = 0;
-            while j < whole {
-                isa.prefetch(from.wrapping_add(AHEAD * row_stride + j));
-                let x = isa.load_ptr(from.add(j));
-                isa.store_ptr(x, to.add(j));
-                if LOOK {
-                    sizes.see(isa, x);
+            for four in (0..vectors).step_by(chains.len()) {
+                for (j, sizes) in (four..vectors).zip(&mut chains) {
+                    let at = j * LANES;
+                    isa.prefetch(from.wrapping_add(AHEAD * row_stride + at));
+                    let x = isa.load_ptr(from.add(at));
+                    isa.store_ptr(x, to.add(at));
+                    if LOOK {
+                        sizes.see(isa, x);
+                    }
                 }
-                j += LANES;
             }
-            if j < columns {
-                let x = isa.load_ptr_part(from.add(j), columns - j);
-                isa.store_ptr_part(x, to.add(j), width - j);
+            if rest > 0 {
+                let at = vectors * LANES;
+                let x = isa.load_ptr_part(from.add(at), rest);
+                isa.store_ptr_part(x, to.add(at), width - at);
                 if LOOK {
-                    sizes.see(isa, x);
+                    chains[3].see(isa, x);
                 }
             }
         }
     }
+    chains.into_iter().map(|sizes| sizes.seen(isa)).fold(Seen::NOTHING, Seen::and)
 }
 
 /// Columns of `k` adjacent elements each.

@@ -1,0 +1,218 @@
+//! A B that is kept packed: the weights of a layer, while an evaluation has batch after batch of them.
+//!
+//! ```text
+//!     W, k×n as it lies               kept: rows of whole registers, as `compressed.rs` reads a panel
+//!   ┌─────────────────┐              ┌───────────────────┐
+//!   │ row 0, 100 wide │  ─────────▶  │ row 0, 112 wide   │  each block of k of it is read where it lies
+//!   │ row 1           │              │ row 1             │
+//!   │ …               │              │ …                 │
+//!   └─────────────────┘              └───────────────────┘
+//! ```
+//!
+//! Plain: `panel[p][j] = B[p, j]`, and the least size of an element that is not 0 ([`Seen`]).
+//!
+//! 1. *Packed once.* A product packs 784×100 weights in 10 µs, of 50 that it takes for 100 images, and of 180 for 500;
+//!    and where it packs a block it turns the block before out of L1, for two do not fit. Kept, it takes 17 µs, once.
+//! 2. *Read where it lies*, in L2. The kernel takes no longer than from a block that was just packed: the rows are whole
+//!    cache lines, and those that no row of A needs never come.
+//! 3. *Only if it was asked for.* Whether zeros are left out depends on A, and a product that does all steps has no use
+//!    for it. So it is packed if a product has asked for it before.
+//!
+//! Tried and dropped: to pack the rows of W that an update has just written, so that each step of training had it. The
+//! forward pass of 784×100 took 40 µs and not 49, but the update 17 more: each line of what is kept goes from L2 to L1
+//! and back, and turns out what the product that hands over dW needs there.
+
+use super::allowed::Seen;
+use super::compressed::{FEWEST_REGISTERS, MOST_REGISTERS};
+use super::pack::{Pack, PackPanel};
+use super::table;
+use crate::array::{AlignedBuf, View};
+use crate::exec::Exec;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A B that is kept packed, if its products have asked for it. It is to be told when B changes:
+/// [`Prepacked::forget`].
+///
+/// ```
+/// use tensor::gemm::Prepacked;
+/// use tensor::{Exec, Gemm, Tensor};
+/// let (exec, b) = (Exec::serial(), Tensor::from_fn([64, 100], |[p, j]| (p + j) as f32));
+/// let a = Tensor::from_fn([64, 64], |[i, p]| f32::from(u8::from(i % 2 == p % 2)));
+/// let (mut want, mut c) = (Tensor::zeros([64, 100]), Tensor::zeros([64, 100]));
+/// Gemm::new(a.view(), b.view(), want.view_mut()).run(exec)?;
+/// let mut packed = Prepacked::default();
+/// for _ in 0..2 {
+///     Gemm::new(a.view(), b.view(), c.view_mut()).prepacked(&packed).run(exec)?;
+///     assert_eq!(c, want);
+///     packed.pack_if_asked(exec, b.view());
+/// }
+/// # Ok::<(), tensor::ShapeError>(())
+/// ```
+pub struct Prepacked {
+    panel: AlignedBuf<f32>,
+    /// What is packed: k and n of B, and the width of the panel's rows; `None`: nothing, or what B was.
+    shape: Option<[usize; 3]>,
+    seen: Seen,
+    /// Whether a product has asked for it since it was packed.
+    asked: AtomicBool,
+}
+
+impl Default for Prepacked {
+    /// Nothing, as yet.
+    fn default() -> Self {
+        Self { panel: AlignedBuf::default(), shape: None, seen: Seen::NOTHING, asked: AtomicBool::new(false) }
+    }
+}
+
+impl Clone for Prepacked {
+    /// Nothing, as yet.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for Prepacked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepacked").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+impl Prepacked {
+    /// Notes that B is no longer what was packed.
+    pub fn forget(&mut self) {
+        self.shape = None;
+    }
+
+    /// Packs B, if it is not packed, a product has asked for it since it last was, and the elements of its rows are
+    /// adjacent. Cost: B is read and written once; at the first time an allocation.
+    pub fn pack_if_asked(&mut self, exec: Exec, b: View<'_, f32, 2>) {
+        let [k, n] = b.shape();
+        if self.shape.is_some() || !*self.asked.get_mut() || b.strides()[1] != 1 {
+            return;
+        }
+        let Some(width) = width(exec, n) else { return };
+        self.panel.make_room(k * width);
+        // SAFETY: the view was checked to reach k rows of n adjacent elements; the panel was just sized.
+        self.seen = exec.run(unsafe {
+            Pack::<true>::new(PackPanel {
+                b: b.data().as_ptr(),
+                row_stride: b.strides()[0],
+                column_stride: 1,
+                k,
+                columns: n,
+                to: self.panel.as_mut_ptr(),
+                width,
+            })
+        });
+        self.shape = Some([k, n, width]);
+        *self.asked.get_mut() = false;
+    }
+
+    /// Asks for it: the panel, if there is one of this shape, in rows of so many floats, and what was seen of it.
+    pub(super) fn ask(&self, shape: [usize; 3]) -> Option<(*const f32, Seen)> {
+        // No other memory goes with it. (Written only once, for threads that ask at the same time.)
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        (self.shape == Some(shape)).then(|| (self.panel.as_ptr(), self.seen))
+    }
+}
+
+/// Floats of a row of the panel of so many columns, if there is one that holds them all.
+fn width(exec: Exec, columns: usize) -> Option<usize> {
+    let row = table::row(exec.isa());
+    let registers = columns.div_ceil(row.register());
+    let keeps = row.elements.as_ref().is_some_and(|elements| elements.keeps_b);
+    (keeps && (FEWEST_REGISTERS..=MOST_REGISTERS).contains(&registers)).then(|| registers * row.register())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::Tensor;
+    use crate::gemm::{Epilogue, Gemm, multiply_bytes};
+    use crate::isa::AnyIsa;
+    use crate::vec::ByteRows;
+    use testkit::compare::assert_bits;
+    use testkit::rng::Rng;
+
+    /// A·B, of floats or of images, with a B that is kept packed, or without.
+    fn product(exec: Exec, x: &[u8], bytes: bool, b: &Tensor<f32, 2>, packed: Option<&Prepacked>) -> Vec<f32> {
+        let [k, n] = b.shape();
+        let rows: Vec<usize> = (0..x.len() / k).collect();
+        let mut c = Tensor::from_fn([rows.len(), n], |_| f32::NAN);
+        if bytes {
+            let x = ByteRows::new(x, k, &rows);
+            multiply_bytes(exec, x, b.view(), packed, c.view_mut(), Epilogue::None).expect("they go together");
+        } else {
+            let a = Tensor::from_fn([rows.len(), k], |[r, p]| f32::from(x[r * k + p]));
+            let gemm = Gemm::new(a.view(), b.view(), c.view_mut());
+            packed.into_iter().fold(gemm, Gemm::prepacked).run(exec).expect("they go together");
+        }
+        c.as_slice().to_vec()
+    }
+
+    /// A quarter of the elements, in rows that are alike.
+    fn quarter(m: usize, k: usize) -> Vec<u8> {
+        (0..m * k).map(|at| if at % k % 8 < 2 { (1 + (at * 7) % 250) as u8 } else { 0 }).collect()
+    }
+
+    #[test]
+    fn a_product_with_a_kept_b_has_the_same_bits_also_where_b_forbids_to_leave_out_zeros() {
+        let mut rng = Rng::new(4);
+        let odd = [1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(1), 1e-40, -1e-30, 0.0, -0.0];
+        for isa in AnyIsa::available() {
+            for threads in [1, 3] {
+                let exec = Exec::with_isa(isa, threads);
+                for (k, n) in [(100, 96), (100, 97), (100, 112), (300, 100), (40, 208), (40, 209)] {
+                    for (number, odd) in odd.into_iter().enumerate() {
+                        let mut b = Tensor::from_slice(&rng.vec_normal(k * n), [k, n]).expect("fits");
+                        b.as_mut_slice()[number * 31 % (k * n)] = odd;
+                        let x = quarter(67, k);
+                        let mut packed = Prepacked::default();
+                        for bytes in [false, true, false] {
+                            let want = product(exec, &x, bytes, &b, None);
+                            let name = format!("{k}×{n} with {odd}, bytes {bytes}, on {}", isa.name());
+                            assert_bits(&name, &product(exec, &x, bytes, &b, Some(&packed)), &want);
+                            packed.pack_if_asked(exec, b.view());
+                            assert_bits(&name, &product(exec, &x, bytes, &b, Some(&packed)), &want);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn b_is_packed_where_a_product_has_asked_for_it_and_forgotten_when_it_changes() {
+        let (k, n) = (100, 100);
+        let mut b = Tensor::from_fn([k, n], |[p, j]| 1.0 + (p * n + j) as f32);
+        let (sparse, dense) = (quarter(64, k), vec![3; 64 * k]);
+        for isa in AnyIsa::available() {
+            let exec = Exec::with_isa(isa, 1);
+            let keeps = table::row(isa).elements.as_ref().is_some_and(|elements| elements.keeps_b);
+            let mut packed = Prepacked::default();
+            let mut is_packed_after = |x: &[u8], b: &Tensor<f32, 2>, changes: bool| {
+                if changes {
+                    packed.forget();
+                }
+                assert_eq!(product(exec, x, false, b, Some(&packed)), product(exec, x, false, b, None));
+                packed.pack_if_asked(exec, b.view());
+                packed.shape.is_some()
+            };
+            assert!(!is_packed_after(&dense, &b, false), "nobody has asked");
+            assert_eq!(is_packed_after(&sparse, &b, false), keeps, "on {}", isa.name());
+            b.as_mut_slice().iter_mut().for_each(|x| *x += 0.5);
+            assert_eq!(is_packed_after(&sparse, &b, true), keeps, "on {}", isa.name());
+            b.as_mut_slice()[7] = -1.0;
+            assert!(!is_packed_after(&dense, &b, true), "nobody has asked since");
+            // Packed for one ISA, it is not read by another's products.
+            assert_eq!(is_packed_after(&sparse, &b, false), keeps);
+            for other in AnyIsa::available() {
+                let exec = Exec::with_isa(other, 1);
+                assert_eq!(product(exec, &sparse, true, &b, Some(&packed)), product(exec, &sparse, true, &b, None));
+            }
+        }
+    }
+}
