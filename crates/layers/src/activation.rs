@@ -5,7 +5,7 @@ use crate::layer::{Layer, Pass, expect_shape};
 use std::marker::PhantomData;
 use tensor::isa::{Isa, Op};
 use tensor::profile::{Work, kernel};
-use tensor::vec::{LaneFunction, map_lanes, map2_lanes};
+use tensor::vec::{LaneFunction, map_rows, map2_rows};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// The activation functions, by name.
@@ -71,7 +71,7 @@ impl<F: Function> Elementwise<F> {
     }
 }
 
-/// f, as what [`map_lanes`] takes.
+/// f, as what [`map_rows`] takes.
 #[derive(Clone, Copy)]
 struct Value<F>(PhantomData<F>);
 
@@ -82,20 +82,18 @@ impl<F: Function> LaneFunction for Value<F> {
     }
 }
 
-/// Y ← f(X), row by row.
+/// Y ← f(X).
 struct Forward<'a, F>(View<'a, f32, 2>, ViewMut<'a, f32, 2>, PhantomData<F>);
 
 impl<F: Function> Op for Forward<'_, F> {
     type Output = ();
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        for (x, y) in self.0.row_iter().zip(self.1.into_row_iter()) {
-            map_lanes(isa, x, y, Value::<F>(PhantomData));
-        }
+        map_rows(isa, self.0, self.1, Value::<F>(PhantomData));
     }
 }
 
-/// dX ← f′(X)·dY, row by row, from Y.
+/// dX ← f′(X)·dY, from Y.
 pub(crate) struct Backward<'a, F>(View<'a, f32, 2>, View<'a, f32, 2>, ViewMut<'a, f32, 2>, PhantomData<F>);
 
 impl<'a, F> Backward<'a, F> {
@@ -109,9 +107,7 @@ impl<F: Function> Op for Backward<'_, F> {
     type Output = ();
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        for ((y, dy), dx) in self.0.row_iter().zip(self.1.row_iter()).zip(self.2.into_row_iter()) {
-            map2_lanes(isa, y, dy, dx, |y, dy| F::gradient(isa, y, dy));
-        }
+        map2_rows(isa, self.0, self.1, self.2, |y, dy| F::gradient(isa, y, dy));
     }
 }
 

@@ -19,7 +19,7 @@
 use crate::layer::{Layer, Pass, expect_shape};
 use tensor::isa::{Isa, LANES, Op};
 use tensor::profile::{Work, kernel};
-use tensor::vec::{LaneRng, map2_lanes, uniform_lanes};
+use tensor::vec::{LaneRng, map2_rows, scale_rows, uniform_lanes};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// When the scale of the kept elements is corrected; see the module.
@@ -120,9 +120,7 @@ impl Op for Gated<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let scale = isa.splat(self.scale);
-        for ((y, dy), dx) in self.y.row_iter().zip(self.dy.row_iter()).zip(self.dx.into_row_iter()) {
-            map2_lanes(isa, y, dy, dx, |y, dy| isa.gate(y, isa.mul(scale, dy)));
-        }
+        map2_rows(isa, self.y, self.dy, self.dx, |y, dy| isa.gate(y, isa.mul(scale, dy)));
     }
 }
 
@@ -155,9 +153,8 @@ impl Layer for Dropout {
                     DropoutForm::Book => 1.0 - self.ratio,
                     DropoutForm::Torch => 1.0,
                 };
-                for (x, y) in x.row_iter().zip(y.into_row_iter()) {
-                    tensor::vec::scale(exec, scale, x, y);
-                }
+                let work = Work::streaming(x.len(), x.len(), x.len());
+                kernel("dropout", work, || scale_rows(exec, scale, x, y));
             }
         }
         Ok(())

@@ -11,8 +11,9 @@ use tensor::Exec;
 use tensor::team::session;
 use tensor::vec::sum_squares;
 
-/// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches.
-const EVALUATION_BATCH: usize = 500;
+/// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches. With 500 rows an evaluation of the
+/// chapter's dropout experiment took 1.03 of the time, with 100 1.02.
+const EVALUATION_BATCH: usize = 200;
 
 /// Data sets that a trainer keeps prepared beside its own: those evaluated last.
 const EVALUATED: usize = 2;

@@ -311,10 +311,10 @@ fn accuracy_is_a_plain_count_also_where_the_last_batch_is_short() {
         (0..10).all(|class| class == label || logit(label) > logit(class))
     };
     let right: Vec<bool> = (0..data.len()).map(is_right).collect();
-    // The trainer's network takes 500 rows at once.
-    assert_eq!(trainer.network().batch(), 500);
+    // The trainer's network takes 200 rows at once.
+    assert_eq!(trainer.network().batch(), 200);
     let mut seen = Vec::new();
-    for count in [1, 2, 9, 249, 250, 251, 499, 500, 501, 613] {
+    for count in [1, 2, 9, 199, 200, 201, 399, 400, 401, 613] {
         let want = right[..count].iter().filter(|right| **right).count() as f64 / count as f64;
         let some = data.slice(0..count);
         assert_eq!(trainer.accuracy(&some).unwrap(), want, "{count} samples");

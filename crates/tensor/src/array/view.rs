@@ -173,6 +173,12 @@ impl<'a, T: Element> View<'a, T, 2> {
         if cols == 0 { &[] } else { &self.data[i * self.strides[0]..][..cols] }
     }
 
+    /// All elements as one row, if they are contiguous; else as they are.
+    pub(crate) fn joined(self) -> Self {
+        let shape = if self.is_contiguous() { [1, self.len()] } else { return self };
+        Self { data: self.data, shape, strides: shape::contiguous_strides(shape) }
+    }
+
     /// The rows as slices, in order.
     ///
     /// # Panics

@@ -183,6 +183,12 @@ impl<'a, T: Element> ViewMut<'a, T, 2> {
         if cols == 0 { &mut [] } else { &mut self.data[i * self.strides[0]..][..cols] }
     }
 
+    /// All elements as one row, if they are contiguous; else as they are.
+    pub(crate) fn joined(self) -> Self {
+        let shape = if self.view().is_contiguous() { [1, self.len()] } else { return self };
+        Self { data: self.data, shape, strides: shape::contiguous_strides(shape) }
+    }
+
     /// The rows as slices, in order.
     ///
     /// # Panics

@@ -123,8 +123,8 @@ impl Prepacked {
 fn width(exec: Exec, columns: usize) -> Option<usize> {
     let row = table::row(exec.isa());
     let registers = columns.div_ceil(row.register());
-    let keeps = row.elements.as_ref().is_some_and(|elements| elements.keeps_b);
-    (keeps && (FEWEST_REGISTERS..=MOST_REGISTERS).contains(&registers)).then(|| registers * row.register())
+    let kept = row.elements.is_some() && (FEWEST_REGISTERS..=MOST_REGISTERS).contains(&registers);
+    kept.then(|| registers * row.register())
 }
 
 #[cfg(test)]
@@ -191,7 +191,7 @@ mod tests {
         let (sparse, dense) = (quarter(64, k), vec![3; 64 * k]);
         for isa in AnyIsa::available() {
             let exec = Exec::with_isa(isa, 1);
-            let keeps = table::row(isa).elements.as_ref().is_some_and(|elements| elements.keeps_b);
+            let keeps = table::row(isa).elements.is_some();
             let mut packed = Prepacked::default();
             let mut is_packed_after = |x: &[u8], b: &Tensor<f32, 2>, changes: bool| {
                 if changes {

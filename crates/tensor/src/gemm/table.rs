@@ -48,8 +48,6 @@ pub(super) struct ByElement {
     pub pays: f64,
     /// To list an element of A, zero or not, takes as long as a product of one with so many columns.
     pub list_costs: ListCosts,
-    /// Whether a B that many products have is kept packed ([`super::prepacked`]).
-    pub keeps_b: bool,
     /// Most steps of a product that is so short that it had best be computed a row at a time, zeros or not. Where tiles
     /// begin and end is what takes its time, and a row of thirteen registers does it in less than AVX2's tiles of six
     /// by two do for as many elements: 128×10×100, dX of workload A's last layer, took 0.6 to 0.7 of it; with 16 steps
@@ -236,7 +234,6 @@ static AVX2: Row = Row {
         in_place: None,
         pays: 0.79,
         list_costs: ListCosts { row_major: 17.0, turned_floats: 27.0, turned_bytes: 27.0, turned_known: 27.0 },
-        keeps_b: false,
         short: 16,
     }),
 };
@@ -325,7 +322,6 @@ static AVX512: Row = Row {
         in_place: Some(InPlaceRows { kernels: of_vectors!(avx512_masked, _, 2), at_once: 2, pays: 0.9, costs: 10.0 }),
         pays: 0.75,
         list_costs: ListCosts { row_major: 27.0, turned_floats: 34.0, turned_bytes: 75.0, turned_known: 50.0 },
-        keeps_b: true,
         short: 0,
     }),
 };

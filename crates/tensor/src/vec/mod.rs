@@ -24,7 +24,7 @@ pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, each,
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};
-pub use map::{LaneFunction, map_lanes, map2_lanes, scale};
+pub use map::{LaneFunction, map_lanes, map_rows, map2_rows, scale, scale_rows};
 pub(crate) use nonzero::{CHUNK, EACH, MARK, MOST_BLOCK, Record, less, pick_nonzero};
 pub use nonzero::{NonzeroBlocks, NonzeroBytes};
 pub use normal::normal_pairs;
