@@ -17,9 +17,7 @@
 //!    its own to make.
 //! 3. *dW is not stored* in a training step: the update takes it from the GEMM 48 rows at a time
 //!    ([`tensor::gemm::consume`]), while it is in L1.
-//!
-//! 4. *W is kept packed*, if products ask for it ([`Prepacked`]): what hands over dW packs the rows that the update has
-//!    just written, and an evaluation packs W once for all of its batches.
+//! 4. *W is kept packed* for an evaluation, from its second batch on ([`Prepacked`]).
 //!
 //! X, Y and dY are never edited.
 

@@ -3,7 +3,9 @@
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::idx::Idx;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// A published file: its name without `.gz`, and the SHA-256 of the `.gz`.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +53,13 @@ impl Mnist {
     pub fn load(dir: &Path) -> Result<Self, Error> {
         let paths = FILES.map(|file| find(dir, file.name));
         let [train_images, train_labels, test_images, test_labels] = paths;
-        let train = load_pair(&train_images?, &train_labels?)?;
+        let (train_images, train_labels) = (train_images?, train_labels?);
         let (test_images, test_labels) = (test_images?, test_labels?);
-        let test = load_pair(&test_images, &test_labels)?;
+        let (train, test) = thread::scope(|scope| {
+            let test = scope.spawn(|| load_pair(&test_images, &test_labels));
+            (load_pair(&train_images, &train_labels), test.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let (train, test) = (train?, test?);
         if train.image_shape() != test.image_shape() {
             let what = format!(
                 "images of {:?} pixels, but those of the training set have {:?}",

@@ -130,6 +130,31 @@ impl Seen {
     }
 }
 
+/// The least size of some elements that are not 0, lane by lane, in four chains: a minimum takes four cycles.
+#[derive(Clone, Copy)]
+pub(super) struct Least<I: Isa>([I::F; 4]);
+
+impl<I: Isa> Least<I> {
+    /// Of no elements.
+    #[inline(always)]
+    pub fn new(isa: I) -> Self {
+        Self([isa.splat(f32::MAX); 4])
+    }
+
+    /// Takes in sixteen sizes, in one of the chains.
+    #[inline(always)]
+    pub fn see(&mut self, isa: I, chain: usize, sizes: I::F) {
+        self.0[chain] = isa.min(before(isa, sizes), self.0[chain]);
+    }
+
+    /// Whether each reaches `least`.
+    #[inline(always)]
+    pub fn reaches(self, isa: I, least: f32) -> bool {
+        let [a, b, c, d] = self.0;
+        at_least(isa, isa.min(isa.min(a, b), isa.min(c, d)), least)
+    }
+}
+
 /// The floats before these sizes, where 0 has a NaN before it, which no minimum takes.
 #[inline(always)]
 pub(super) fn before<I: Isa>(isa: I, sizes: I::F) -> I::F {

@@ -39,11 +39,11 @@
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it.
 
 use super::HALF_LANES;
-use super::allowed::{at_least, before, least_of};
+use super::allowed::{Least, least_of};
 use super::compress::{MOST_ROWS, MOST_STEPS, blocks};
 use super::compressed::Rows;
 use super::microkernel::{Row, finish, load_whole, store_whole};
-use super::needed::nonzero;
+use super::needed::nonzero_bits;
 use super::operands::Source;
 use crate::array::View;
 use crate::exec::Exec;
@@ -254,31 +254,24 @@ impl Op for Look<'_> {
         // Rows that have had so small an element.
         let mut small = [false; MOST_ROWS];
         for (steps, to) in blocks(a.cols(), block).zip(to.chunks_exact_mut(rows.len())) {
-            let (whole, rest) = (steps.len() / LANES, steps.len() % LANES);
-            for ((r, to), small) in rows.clone().zip(to).zip(&mut small) {
-                let row = &a.data()[r * a.strides()[0]..][steps.clone()];
-                let mut sizes = isa.splat(f32::MAX);
-                let mut words = [0; MOST_STEPS / CHUNK];
-                // Unrolled: there are eight vectors at most.
-                for part in 0..MOST_STEPS / LANES {
-                    // SAFETY: of the row's `16·whole + rest` elements these are the next.
-                    let x = unsafe {
-                        let at = row.as_ptr().wrapping_add(LANES * part);
-                        if part < whole {
-                            isa.load_ptr(at)
-                        } else if part == whole && rest > 0 {
-                            isa.load_ptr_part(at, rest)
-                        } else {
-                            break;
-                        }
-                    };
-                    let size = isa.abs(x);
-                    words[part * LANES / CHUNK] |= u64::from(nonzero(isa, size)) << (part * LANES % CHUNK);
-                    sizes = isa.min(before(isa, size), sizes);
+            let row = |r: usize| a.data()[r * a.strides()[0]..][steps.clone()].split_at(steps.len().min(CHUNK));
+            let mut sizes = Least::new(isa);
+            for (r, to) in rows.clone().zip(to.iter_mut()) {
+                let (low, high) = row(r);
+                *to = u128::from(nonzero_bits(isa, low, &mut sizes));
+                *to |= u128::from(nonzero_bits(isa, high, &mut sizes)) << CHUNK;
+            }
+            // There is hardly ever one: which row has it is asked then.
+            if !sizes.reaches(isa, least) {
+                for (r, small) in rows.clone().zip(&mut small) {
+                    let ((low, high), mut sizes) = (row(r), Least::new(isa));
+                    nonzero_bits(isa, low, &mut sizes);
+                    nonzero_bits(isa, high, &mut sizes);
+                    *small |= !sizes.reaches(isa, least);
                 }
-                *small |= !at_least(isa, sizes, least);
-                let [low, high] = words.map(u128::from);
-                *to = if *small { all(steps.len()) } else { low | high << CHUNK };
+            }
+            for (to, _) in to.iter_mut().zip(&small).filter(|(_, small)| **small) {
+                *to = all(steps.len());
             }
         }
     }

@@ -46,7 +46,7 @@
 //! `compressed.rs`.) The bits of all columns noted at once, image by image, before dW's pieces: +12 % of dW (Zen 3),
 //! for looking at a piece's bytes brings near what its tiles look up.
 
-use super::allowed::{at_least, before, least_of};
+use super::allowed::{Least, least_of};
 use super::block::first_row;
 use super::compressed::{FEWEST_REGISTERS, in_place};
 use super::operands::Source;
@@ -218,33 +218,20 @@ impl Op for LookAtFloats<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { a, rows, steps, words } = self;
-        let [least_of_a, _] = least_of(Source::Floats(a));
+        let [least, _] = least_of(Source::Floats(a));
         let of_row = steps.len().div_ceil(CHUNK);
         words.resize(rows.len() * of_row, 0);
         for (r, words) in rows.zip(words.chunks_exact_mut(of_row.max(1))) {
             let (earlier, row) = a.data()[r * a.strides()[0]..][..steps.end].split_at(steps.start);
-            let mut least = isa.splat(f32::MAX);
+            let mut sizes = Least::new(isa);
             // The blocks of k before this one may have left the chain at −0.
-            let (whole, rest) = earlier.as_chunks();
-            for x in whole {
-                least = isa.min(before(isa, isa.abs(isa.load(x))), least);
+            for chunk in earlier.chunks(CHUNK) {
+                nonzero_bits(isa, chunk, &mut sizes);
             }
-            least = isa.min(before(isa, isa.abs(isa.load_part(rest))), least);
             for (word, chunk) in words.iter_mut().zip(row.chunks(CHUNK)) {
-                let (whole, rest) = chunk.as_chunks();
-                *word = 0;
-                for (part, x) in whole.iter().enumerate() {
-                    let size = isa.abs(isa.load(x));
-                    *word |= u64::from(nonzero(isa, size)) << (LANES * part);
-                    least = isa.min(before(isa, size), least);
-                }
-                if !rest.is_empty() {
-                    let size = isa.abs(isa.load_part(rest));
-                    *word |= u64::from(nonzero(isa, size)) << (LANES * whole.len());
-                    least = isa.min(before(isa, size), least);
-                }
+                *word = nonzero_bits(isa, chunk, &mut sizes);
             }
-            if !at_least(isa, least, least_of_a) {
+            if !sizes.reaches(isa, least) {
                 for (word, chunk) in words.iter_mut().zip(row.chunks(CHUNK)) {
                     *word = u64::MAX >> (CHUNK - chunk.len());
                 }
@@ -377,10 +364,23 @@ fn nonzero_bytes(bytes: &[u8]) -> u64 {
     bytes.iter().zip(0..).fold(0, |bits, (&byte, at)| bits | u64::from(byte != 0) << at)
 }
 
-/// Which of sixteen sizes are not 0. (A NaN is not.)
+/// Which of up to sixty-four floats are not 0 (a NaN is not); `least` takes in their sizes.
 #[inline(always)]
-pub(super) fn nonzero<I: Isa>(isa: I, sizes: I::F) -> u16 {
-    !isa.bits(isa.le(sizes, isa.splat(0.0)))
+pub(super) fn nonzero_bits<I: Isa>(isa: I, floats: &[f32], least: &mut Least<I>) -> u64 {
+    let (whole, rest) = floats.as_chunks::<LANES>();
+    let mut bits = 0;
+    // Unrolled: there are four vectors at most.
+    for part in 0..CHUNK / LANES {
+        let x = match whole.get(part) {
+            Some(x) => isa.load(x),
+            None if part == whole.len() && !rest.is_empty() => isa.load_part(rest),
+            None => break,
+        };
+        let size = isa.abs(x);
+        bits |= u64::from(!isa.bits(isa.le(size, isa.splat(0.0)))) << (LANES * part);
+        least.see(isa, part, size);
+    }
+    bits
 }
 
 /// Fewest rows of a product whose zeros are looked for: B is looked through for each.

@@ -15,8 +15,8 @@
 //!    and where it packs a block it turns the block before out of L1, for two do not fit. Kept, it takes 17 µs, once.
 //! 2. *Read where it lies*, in L2. The kernel takes no longer than from a block that was just packed: the rows are whole
 //!    cache lines, and those that no row of A needs never come.
-//! 3. *Only if it was asked for.* Whether zeros are left out depends on A, and a product that does all steps has no use
-//!    for it. So it is packed if a product has asked for it before.
+//! 3. *Only for the second that asks.* Whether zeros are left out depends on A, and a product that does all steps has no
+//!    use for it; nor does it pay for one alone.
 //!
 //! Tried and dropped: to pack the rows of W that an update has just written, so that each step of training had it. The
 //! forward pass of 784×100 took 40 µs and not 49, but the update 17 more: each line of what is kept goes from L2 to L1
@@ -54,7 +54,7 @@ pub struct Prepacked {
     /// What is packed: k and n of B, and the width of the panel's rows; `None`: nothing, or what B was.
     shape: Option<[usize; 3]>,
     seen: Seen,
-    /// Whether a product has asked for it since it was packed.
+    /// Whether a product has asked for it since B changed.
     asked: AtomicBool,
 }
 
@@ -79,13 +79,13 @@ impl fmt::Debug for Prepacked {
 }
 
 impl Prepacked {
-    /// Notes that B is no longer what was packed.
+    /// Notes that B is no longer what was packed, or asked for.
     pub fn forget(&mut self) {
-        self.shape = None;
+        (self.shape, *self.asked.get_mut()) = (None, false);
     }
 
-    /// Packs B, if it is not packed, a product has asked for it since it last was, and the elements of its rows are
-    /// adjacent. Cost: B is read and written once; at the first time an allocation.
+    /// Packs B, if it is not packed, a product has asked for it as it is, and the elements of its rows are adjacent.
+    /// Cost: B is read and written once; at the first time an allocation.
     pub fn pack_if_asked(&mut self, exec: Exec, b: View<'_, f32, 2>) {
         let [k, n] = b.shape();
         if self.shape.is_some() || !*self.asked.get_mut() || b.strides()[1] != 1 {
@@ -106,7 +106,6 @@ impl Prepacked {
             })
         });
         self.shape = Some([k, n, width]);
-        *self.asked.get_mut() = false;
     }
 
     /// Asks for it: the panel, if there is one of this shape, in rows of so many floats, and what was seen of it.
