@@ -18,11 +18,12 @@ pub fn run() -> Result<(), Failure> {
     let caches = probe::cache_sizes();
     let sizes: Vec<String> = caches.iter().map(|(level, bytes)| format!("{level} {} KiB", bytes >> 10)).collect();
     say!("caches     {}", if sizes.is_empty() { "unknown".to_owned() } else { sizes.join(", ") })?;
+    let limits = Limits::measure(exec);
     for isa in AnyIsa::available() {
-        let peak = probe::fma_peak(Exec::with_isa(isa, 1));
+        let peak = if isa.name() == exec.isa().name() { limits.peak } else { probe::fma_peak(Exec::with_isa(isa, 1)) };
         say!("peak       {:7.1} GFLOP/s f32, one thread, {}", peak / 1e9, isa.name())?;
     }
-    for Level { name, bandwidth, .. } in Limits::measure(exec).levels {
+    for Level { name, bandwidth, .. } in limits.levels {
         say!("bandwidth  {:7.1} GB/s {name}, one thread, copy (read + write)", bandwidth / 1e9)?;
     }
     Ok(())
