@@ -18,7 +18,7 @@ use crate::{Activation, Stream, stream};
 use tensor::gemm::block_of_nonzero;
 use tensor::profile::part;
 use tensor::team::{beside, is_helped};
-use tensor::vec::NonzeroBytes;
+use tensor::vec::{BlockForm, NonzeroBytes};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
 /// What a fully connected network is made of.
@@ -138,10 +138,10 @@ impl Network {
         self.activations[layer].head(rows)
     }
 
-    /// Columns of a block of what the first layer's product would find of a batch of images each time it comes, to be
-    /// given with it ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that come again as they are.
-    /// `None` where the product does not ask for it.
-    pub fn block_of(&self, exec: Exec, found: &NonzeroBytes) -> Option<usize> {
+    /// How the first layer's product reads what it would find of a batch of images each time it comes, to be given with
+    /// it ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that come again as they are. `None` where
+    /// the product does not ask for it.
+    pub fn block_of(&self, exec: Exec, found: &NonzeroBytes) -> Option<BlockForm> {
         block_of_nonzero(exec, [found.shape()[1], self.layers[0].outputs()])
     }
 

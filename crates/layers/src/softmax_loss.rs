@@ -152,8 +152,8 @@ pub fn argmax(logits: &[f32]) -> usize {
     best
 }
 
-/// How many rows of logits (B×C) have their greatest at their label, as [`argmax`] finds it. Cost: one pass; sixteen rows
-/// are in lanes, as in the loss: 2 ns a row of ten classes, one by one it is 30.
+/// How many rows of logits (B×C) have their greatest at their label, as [`argmax`] finds it. Cost: one pass; sixteen
+/// rows are in lanes, as in the loss: 2 ns a row of ten classes, one by one it is 30.
 ///
 /// # Panics
 /// If the labels are not one a row.

@@ -56,8 +56,11 @@ impl Mnist {
         let (train_images, train_labels) = (train_images?, train_labels?);
         let (test_images, test_labels) = (test_images?, test_labels?);
         let (train, test) = thread::scope(|scope| {
-            let test = scope.spawn(|| load_pair(&test_images, &test_labels));
-            (load_pair(&train_images, &train_labels), test.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            let load_test = || load_pair(&test_images, &test_labels);
+            // Where no thread is to be had, one does it.
+            let test = thread::Builder::new().spawn_scoped(scope, load_test).ok();
+            let train = load_pair(&train_images, &train_labels);
+            (train, test.map_or_else(load_test, |test| test.join().unwrap_or_else(|panic| resume_unwind(panic))))
         });
         let (train, test) = (train?, test?);
         if train.image_shape() != test.image_shape() {

@@ -8,7 +8,7 @@ use sessions::{can_help, helped};
 use tensor::gemm::{Blocking, block_of_nonzero, consume, consume_bytes, consume_pays, multiply_bytes};
 use tensor::isa::AnyIsa;
 use tensor::team::session;
-use tensor::vec::{ByteRows, NonzeroBlocks, NonzeroBytes};
+use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, NonzeroBytes};
 use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut};
 use testkit::compare::assert_bits;
 use testkit::gemm as reference;
@@ -191,11 +191,15 @@ fn what_was_found_of_other_bytes_is_refused_and_nothing_is_found_where_hardly_a_
     assert!(NonzeroBytes::of(exec, &long, 65536).is_none() && NonzeroBytes::of(exec, &long, 32768).is_some());
     let empty = NonzeroBytes::of(exec, &[], 10).expect("no row is too long");
     assert_eq!(empty.shape(), [0, 10]);
-    for block in [0, 8, 24, 144] {
-        let said = message(|| drop(NonzeroBlocks::of(&found, &[0], block)));
-        assert!(said.contains(&format!("blocks of {block} columns")), "{said}");
+    for columns in [0, 8, 24, 144] {
+        let said = message(|| drop(NonzeroBlocks::of(&found, &[0], BlockForm { columns, rows: 1 })));
+        assert!(said.contains(&format!("blocks of {columns} columns")), "{said}");
     }
-    let blocks = NonzeroBlocks::of(&found, &[2, 0], 16);
+    for rows in [0, 3] {
+        let said = message(|| drop(NonzeroBlocks::of(&found, &[0], BlockForm { columns: 16, rows })));
+        assert!(said.contains(&format!("{rows} rows share a list")), "{said}");
+    }
+    let blocks = NonzeroBlocks::of(&found, &[2, 0], BlockForm { columns: 16, rows: 2 });
     for indices in [&[2][..], &[2, 0, 1]] {
         let said = message(|| {
             let _ = ByteRows::new(&bytes, 10, indices).with_blocks(&blocks);

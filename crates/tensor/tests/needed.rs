@@ -2,9 +2,9 @@
 //! not where a left-out product would not have been 0, not where a chain could have been at −0, and not at the ends of
 //! lists.
 
-use tensor::gemm::{Blocking, block_of_nonzero, consume, consume_bytes, multiply_bytes};
+use tensor::gemm::{Blocking, Prepacked, block_of_nonzero, consume, consume_bytes, multiply_bytes};
 use tensor::isa::AnyIsa;
-use tensor::vec::{ByteRows, NonzeroBlocks, NonzeroBytes};
+use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, NonzeroBytes};
 use tensor::{Epilogue, Exec, Gemm, Tensor, View};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
@@ -53,9 +53,20 @@ enum Known {
     Blocks,
     /// In other blocks: it must do without.
     OtherBlocks,
+    /// In lists of two rows where the product has them of one, or of one.
+    OtherRows,
 }
 
-const KNOWN: [Known; 4] = [Known::Nothing, Known::Bytes, Known::Blocks, Known::OtherBlocks];
+const KNOWN: [Known; 5] = [Known::Nothing, Known::Bytes, Known::Blocks, Known::OtherBlocks, Known::OtherRows];
+
+/// A product with B, which has the same bits once B is packed, if it has asked for that.
+fn also_packed(exec: Exec, b: View<'_, f32, 2>, product: &mut dyn FnMut(&Prepacked) -> Vec<f32>) -> Vec<f32> {
+    let mut packed = Prepacked::default();
+    let got = product(&packed);
+    packed.pack_if_asked(exec, b);
+    assert_bits("with a B that is kept packed", &product(&packed), &got);
+    got
+}
 
 /// X·B with X as bytes, on an ISA.
 fn product(isa: AnyIsa, x: &Images, known: Known, b: View<'_, f32, 2>) -> Vec<f32> {
@@ -64,15 +75,23 @@ fn product(isa: AnyIsa, x: &Images, known: Known, b: View<'_, f32, 2>) -> Vec<f3
     let nonzero = NonzeroBytes::of(exec, &x.bytes, x.width);
     let block = match known {
         Known::Blocks => block_of_nonzero(exec, [x.width, b.cols()]),
-        Known::OtherBlocks => block_of_nonzero(exec, [x.width, b.cols()]).map(|block| block % 128 + 16),
+        Known::OtherBlocks => block_of_nonzero(exec, [x.width, b.cols()])
+            .map(|form| BlockForm { columns: form.columns % 128 + 16, ..form }),
+        Known::OtherRows => {
+            block_of_nonzero(exec, [x.width, b.cols()]).map(|form| BlockForm { rows: 3 - form.rows, ..form })
+        }
         Known::Nothing | Known::Bytes => None,
     };
     let blocks = nonzero.as_ref().zip(block).map(|(nonzero, block)| NonzeroBlocks::of(nonzero, &x.indices, block));
     let nonzero = nonzero.filter(|_| known == Known::Bytes);
     let rows = nonzero.iter().fold(x.rows(), |rows, nonzero| rows.with_nonzero(nonzero));
     let rows = blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks));
-    multiply_bytes(exec, rows, b, None, c.view_mut(), Epilogue::None).expect("the shapes go together");
-    c.as_slice().to_vec()
+    let mut times = |packed: &Prepacked| {
+        c.as_mut_slice().fill(f32::NAN);
+        multiply_bytes(exec, rows, b, Some(packed), c.view_mut(), Epilogue::None).expect("the shapes go together");
+        c.as_slice().to_vec()
+    };
+    also_packed(exec, b, &mut times)
 }
 
 /// Xᵀ·B with X as bytes, on an ISA; with what was found of X before, if `found`.
@@ -94,8 +113,12 @@ fn of_floats(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>, small: bool,
     let lies = [a, b].map(|x| Tensor::from_fn([x.cols(), x.rows()], |[i, j]| x[[j, i]]));
     let [a, b] =
         [(a, &lies[0], turned[0]), (b, &lies[1], turned[1])].map(|(x, lies, t)| if t { lies.view().t() } else { x });
-    Gemm::new(a, b, c.view_mut()).run_with(Exec::with_isa(isa, 1), &blocking).expect("the shapes go together");
-    c.as_slice().to_vec()
+    let exec = Exec::with_isa(isa, 1);
+    also_packed(exec, b, &mut |packed| {
+        c.as_mut_slice().fill(f32::NAN);
+        Gemm::new(a, b, c.view_mut()).prepacked(packed).run_with(exec, &blocking).expect("the shapes go together");
+        c.as_slice().to_vec()
+    })
 }
 
 /// The same, handed over.

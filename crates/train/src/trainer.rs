@@ -1,4 +1,4 @@
-//! The training step, and evaluation.
+//! The training step.
 
 use crate::config::{Config, Preset};
 use crate::error::Error;

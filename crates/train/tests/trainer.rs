@@ -7,12 +7,13 @@ use layers::{BatchNormForm, DropoutForm, Network, Pass, Role, Stream, stream};
 use mnist_io::dataset::below;
 use mnist_io::{Dataset, Sampler, Sampling};
 use optim::Schedule;
+use tensor::isa::AnyIsa;
 use tensor::{Exec, Tensor, View};
 use testkit::compare::{Bound, assert_bits, assert_close, assert_close_f64};
 use testkit::rng::Rng;
 use testkit::softmax_loss::softmax_loss;
 use testkit::vector::widen;
-use train::{Config, Length, Preset, Trainer, accuracy, weights_sha256};
+use train::{Config, Length, Preset, Samples, Trainer, accuracy, weights_sha256};
 
 const PRESETS: [Preset; 2] = [Preset::Book, Preset::Torch];
 
@@ -399,5 +400,47 @@ fn a_step_trains_in_training_mode_and_numbers_its_dropout_masks() {
             losses.push(got);
         }
         assert!(losses[0] != losses[1] && losses[1] != losses[2], "the same mask each step: {losses:?}");
+    }
+}
+
+#[test]
+fn trainers_that_share_samples_find_what_each_would_find_alone() {
+    // As sparse as MNIST, and an odd number of them, so that products ask for what is known, and two rows share a list.
+    let mut rng = Rng::new(31);
+    let pixels = (0..333 * 20 * 20).map(|_| rng.f32_in(-750.0, 250.0).max(0.0) as u8).collect();
+    let labels: Vec<u8> = (0..333).map(|_| rng.usize_in(0..10) as u8).collect();
+    let data = Dataset::new(pixels, labels, 20, 20).unwrap();
+    let config = |batch, hidden: &[usize]| {
+        let mut config = Config { batch, ..small(hidden) };
+        config.architecture.inputs = 400;
+        config
+    };
+    // Batches of evaluations are of 200 rows or more, blocks of columns by the first layer's width.
+    let configs = [config(10, &[100]), config(250, &[100]), config(10, &[208]), config(333, &[40]), config(10, &[100])];
+    let shared = Samples::from(&data);
+    for isa in AnyIsa::available().collect::<Vec<_>>().into_iter().rev() {
+        let exec = Exec::with_isa(isa, 1);
+        let run = |config: &Config, samples: Samples| {
+            let mut trainer = Trainer::new(config.clone(), exec, &samples).unwrap();
+            for _ in 0..3 {
+                trainer.step().unwrap();
+            }
+            let shares = [&samples, &samples.clone()].map(|samples| trainer.accuracy(samples).unwrap());
+            // Of a slice, which is other samples.
+            let some = trainer.accuracy(data.slice(0..201)).unwrap();
+            (shares, some, weights_sha256(trainer.network()))
+        };
+        for (number, config) in configs.iter().enumerate() {
+            let (got, want) = (run(config, shared.clone()), run(config, Samples::from(&data)));
+            assert_eq!(got, want, "settings {number} on {}", isa.name());
+        }
+        // And at the same time.
+        let together = Samples::from(&data);
+        std::thread::scope(|scope| {
+            let running = configs.each_ref().map(|config| scope.spawn(|| run(config, together.clone())));
+            for (running, config) in running.into_iter().zip(&configs) {
+                assert_eq!(running.join().unwrap(), run(config, Samples::from(&data)), "at the same time");
+            }
+        });
     }
 }

@@ -17,6 +17,10 @@ use train::{Error, Samples, Trainer};
 /// Sub-networks that are averaged.
 const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
 
+/// Images of a forward pass. Which units are dropped depends on an image's place in it, so this is part of the result;
+/// a trainer's network takes as many.
+const TOGETHER: usize = 100;
+
 /// The test accuracy of a trained network.
 pub struct Ensemble {
     /// Of the network as the chapter uses it: all units, scaled.
@@ -44,12 +48,12 @@ impl Ensemble {
         let scaled = trainer.accuracy(test)?;
         let test = test.dataset();
         let (steps, network) = (trainer.steps(), trainer.network());
-        let (rows, classes) = (network.batch(), network.architecture().classes);
+        let classes = network.architecture().classes;
         let indices: Vec<usize> = (0..test.len()).collect();
         // Each batch is multiplied for every sub-network: what is not 0 in it is found once.
         let found = find_nonzero(exec, test.pixels(), test.width());
         let mut right = vec![0_usize; SIZES.len()];
-        let batches = indices.chunks(rows).zip(test.labels().chunks(rows));
+        let batches = indices.chunks(TOGETHER).zip(test.labels().chunks(TOGETHER));
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;

@@ -322,6 +322,7 @@ impl Block<'_> {
 
     /// The same, in a tile of as many rows as there are columns, or more.
     fn turned_in(&self, exec: Exec, rows: Range<usize>, tile: &mut [[f32; TURNED_COLUMNS]]) {
+        assert!(self.columns.len() <= tile.len(), "{} columns in {} rows", self.columns.len(), tile.len());
         let o = self.operands;
         let chunks = rows.len().div_ceil(TURNED_COLUMNS);
         for chunk in (0..chunks).map(|chunk| share(rows.len(), LANES, chunk, chunks)) {
@@ -343,8 +344,8 @@ impl Block<'_> {
             let block = Block { operands: &operands, columns: chunk.clone(), steps: self.steps.clone(), ..*self };
             block.multiply(exec, 0..self.columns.len(), false, None);
             // SAFETY: these rows and columns are inside m and n, which the view of C was checked to reach, or in a
-            // piece's buffer, which was sized for them; no other thread has them. There are at most 16 columns, for
-            // `tile` has no more rows, and at most 128 rows.
+            // piece's buffer, which was sized for them; no other thread has them. There are at most 16 columns,
+            // as many as `tile` has rows, and at most 128 rows.
             exec.run(unsafe {
                 Turn::new(TurnedTile {
                     tile,

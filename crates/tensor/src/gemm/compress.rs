@@ -33,7 +33,8 @@ use crate::array::{AlignedBuf, View};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 use crate::vec::{
-    ByteRows, CHUNK, EACH, MARK, MOST_BLOCK, NonzeroBlocks, NonzeroBytes, Record, less, pick_nonzero, prefetch_bytes,
+    BlockForm, ByteRows, CHUNK, EACH, MARK, MOST_BLOCK, NonzeroBlocks, NonzeroBytes, Record, less, pick_nonzero,
+    prefetch_bytes,
 };
 use std::ops::Range;
 
@@ -49,8 +50,8 @@ const MOST_PIXELS: usize = 1024;
 /// How a product that leaves out elements is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
-    /// Steps of k in a block.
-    pub block: usize,
+    /// Steps of k in a block, and how it reads what is known of images.
+    pub form: BlockForm,
     /// Rows of bytes that are compressed together ([`Blocking::group`](super::Blocking::group)).
     pub group: usize,
 }
@@ -62,7 +63,7 @@ impl Cut {
     /// are few, and so are a pixel's bytes.
     pub fn rows(self, a: Source<'_>) -> usize {
         let (times, most) = match a {
-            Source::Bytes(_) if known(a, self.block).is_some() => (2, MOST_ROWS),
+            Source::Bytes(_) if known(a, self.form).is_some() => (2, MOST_ROWS),
             Source::Bytes(_) => (1, MOST_ROWS),
             Source::BytesTransposed(_) => (4, MOST_PIXELS),
             Source::Floats(_) => (4, MOST_ROWS),
@@ -71,9 +72,9 @@ impl Cut {
     }
 }
 
-/// The elements of A in such blocks, if they are known and need not be found.
-pub(super) fn known(a: Source<'_>, block: usize) -> Option<&NonzeroBlocks> {
-    if let Source::Bytes(bytes) = a { bytes.blocks().filter(|known| known.block() == block) } else { None }
+/// The elements of A as a product reads them, if they are known and need not be found.
+pub(super) fn known(a: Source<'_>, form: BlockForm) -> Option<&NonzeroBlocks> {
+    if let Source::Bytes(bytes) = a { bytes.blocks().filter(|known| known.form() == form) } else { None }
 }
 
 /// Elements are written sixteen at a time, and pairs of a byte and its step thirty-two.

@@ -37,6 +37,9 @@
 //! 8. *Whole registers* with AVX-512, so that each row of the packed panel is whole cache lines. A row of 100 or 104
 //!    floats as it is would be two lines for every second load, and that is what a row at a time had been tried with,
 //!    and dropped for.
+//! 9. *Two images that are alike* share a list, and each row of B (AVX-512): those of a set that is evaluated again and
+//!    again are put side by side for it (`train/src/samples.rs`). Two of MNIST's need 23 % of the steps, one 19: 0.91
+//!    of the time.
 //!
 //! All of it took workload D to 0.66 of its time, and A and B to 0.9 (Zen 3; more in `docs/gemm.md`). It pays where the
 //! share of elements that are not 0 is below 0.79 − 17/n (a transposed A: 27/n): to compress one, zero or not, takes as
@@ -55,8 +58,7 @@
 //!
 //! Two rows at once (AVX-512), so that a chain of seven registers is not waited for: as fast, for it is loads that are
 //! waited for; and with thirteen the compiler kept the accumulators in memory. Two rows that share a list of the steps
-//! that either needs, and each row of B: no faster, but where they are as alike as two images of a thousand can be
-//! (0.86).
+//! that either needs, and each row of B, where they are not alike: no faster.
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not
 //! allow it, all elements of A are listed.
@@ -73,11 +75,12 @@ use super::pack::{Pack, PackPanel};
 use super::pieces::{Consumer, PIECE_ROWS, Piece};
 use super::pixels::{Pixels, Turned};
 use super::plan::Plan;
-use super::table::{self, ByElement, InPlaceRows};
+use super::table::{self, ByElement, Images, InPlaceRows};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES};
 use crate::team::share;
+use crate::vec::NonzeroBlocks;
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -108,14 +111,14 @@ struct Buffers {
 impl Buffers {
     /// Makes room for so many rows and columns of C, of panels of such registers, cut like that.
     fn make_room(&mut self, a: Source<'_>, [rows, columns]: [usize; 2], row: &table::Row, cut: Cut, hands_over: bool) {
-        let (rows, block, register) = (rows.min(cut.rows(a)), cut.block, row.register());
+        let (rows, block, register) = (rows.min(cut.rows(a)), cut.form.columns, row.register());
         let width = panels(columns, register).map(|(_, registers)| register * registers).max().unwrap_or(0);
         if let Source::BytesTransposed(x) = a {
             self.pixels.make_room(rows, x.shape()[0].div_ceil(block));
         } else if in_place(row, a).is_some() {
             self.bits.make_room(rows, a.shape()[1], block);
         } else {
-            if known(a, block).is_none() {
+            if known(a, cut.form).is_none() {
                 self.compressed.make_room(a, rows, block);
             }
             self.all.make_room(a, rows, block);
@@ -162,11 +165,11 @@ pub(super) trait Listing: Copy {
     /// There is an element, or room for one.
     unsafe fn find(self, place: usize) -> (usize, Self::Found);
 
-    /// The element.
+    /// The element of a row, of those that share a list.
     ///
     /// # Safety
     /// There is one, and it was found so.
-    unsafe fn value(self, place: usize, found: Self::Found) -> f32;
+    unsafe fn value(self, place: usize, found: Self::Found, row: usize) -> f32;
 }
 
 /// Floats, and the number of each one's step.
@@ -186,7 +189,7 @@ impl Listing for Floats {
     }
 
     #[inline(always)]
-    unsafe fn value(self, place: usize, (): ()) -> f32 {
+    unsafe fn value(self, place: usize, (): (), _: usize) -> f32 {
         // SAFETY: as promised.
         unsafe { *self.values.add(place) }
     }
@@ -207,17 +210,38 @@ impl Listing for Pairs {
     }
 
     #[inline(always)]
-    unsafe fn value(self, _: usize, byte: usize) -> f32 {
+    unsafe fn value(self, _: usize, byte: usize, _: usize) -> f32 {
         debug_assert!(byte < VALUES.len());
         // SAFETY: half of a pair, a byte.
         unsafe { *VALUES.get_unchecked(byte) }
     }
 }
 
+/// The number of each step that one of two rows needs, and above it both rows' bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Twos(*const u32);
+
+impl Listing for Twos {
+    type Found = usize;
+
+    #[inline(always)]
+    unsafe fn find(self, place: usize) -> (usize, usize) {
+        // SAFETY: as promised.
+        let found = unsafe { *self.0.add(place) } as usize;
+        (found & 0xff, found >> 8)
+    }
+
+    #[inline(always)]
+    unsafe fn value(self, _: usize, bytes: usize, row: usize) -> f32 {
+        VALUES[bytes >> (8 * row) & 0xff]
+    }
+}
+
 /// Rows of A whose elements are listed.
 #[derive(Clone, Copy)]
 pub(super) struct Lists<'a, E> {
-    /// Where each row's elements begin, and the end of the last.
+    pub rows: usize,
+    /// Where the elements of each list begin, and the end of the last.
     starts: &'a [usize],
     elements: E,
 }
@@ -240,23 +264,45 @@ pub(super) type ListsKernel<E> = unsafe fn(&mut Rows<'_, Lists<'_, E>>);
 /// A kernel for one width of panels, where bits say which elements are not 0.
 pub(super) type MaskedKernel<A> = unsafe fn(&mut Rows<'_, A>);
 
-/// Computes the rows, of `NV` vectors, with `HALF` also half a vector behind them.
+/// Computes the rows, `R` of which share a list, of `NV` vectors, with `HALF` also half a vector behind them.
 ///
 /// # Safety
 /// With `cols = 16·NV`, or with `HALF` 8 more:
-/// - there are elements from the first of `starts` to the last, and room for two more, and `panel` is readable for
-///   `cols` floats at `p·cols` for the step p of each;
+/// - there is a list for each `R` rows, and for those that are left over; there are elements from the first of `starts`
+///   to the last, and room for two more, and `panel` is readable for `cols` floats at `p·cols` for the step p of each;
 /// - `accumulators` is readable and writable for `cols` floats a row, and nobody else uses them;
-/// - `last` is a tile of one row as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one
-///   below the other.
+/// - `last` is a tile as [`tiles`](super::microkernel::tiles) has it, for so many rows as there are, one below the
+///   other.
 #[inline(always)]
-pub(super) unsafe fn listed_rows<I: Isa, E: Listing, const NV: usize, const HALF: bool>(
+pub(super) unsafe fn listed_rows<I: Isa, E: Listing, const R: usize, const NV: usize, const HALF: bool>(
     isa: I,
     t: &mut Rows<'_, Lists<'_, E>>,
 ) {
+    let Lists { rows, starts, .. } = t.a;
+    let whole = rows / R;
+    // SAFETY: as promised.
+    unsafe {
+        lists::<I, E, R, NV, HALF>(isa, t, &starts[..=whole], 0);
+        if R > 1 && whole * R < rows {
+            lists::<I, E, 1, NV, HALF>(isa, t, &starts[whole..], whole * R);
+        }
+    }
+}
+
+/// Computes `R` rows of each of some lists, from a row on.
+///
+/// # Safety
+/// As [`listed_rows`]; and the rows before have been computed.
+#[inline(always)]
+unsafe fn lists<I: Isa, E: Listing, const R: usize, const NV: usize, const HALF: bool>(
+    isa: I,
+    t: &mut Rows<'_, Lists<'_, E>>,
+    starts: &[usize],
+    row: usize,
+) {
     let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
-    let zero = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
-    let Lists { starts, elements } = t.a;
+    let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
+    let elements = t.a.elements;
     let panel = t.panel;
     // The row of the panel that an element wants, and what is known of it. Behind the last element two more are found,
     // and not read.
@@ -265,34 +311,50 @@ pub(super) unsafe fn listed_rows<I: Isa, E: Listing, const NV: usize, const HALF
         let (step, found) = unsafe { elements.find(place) };
         (panel.wrapping_add(step * columns), found)
     };
-    let mut kept = t.accumulators;
+    let mut kept = t.accumulators.wrapping_add(row * columns);
     let mut soon = [find(starts[0]), find(starts[0] + 1)];
     for ends in starts.windows(2) {
         // SAFETY: as promised.
         unsafe {
-            let mut acc = if t.first { zero } else { load_whole::<I, NV, HALF>(isa, kept) };
+            let mut acc = [zero; R];
+            if !t.first {
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    *acc = load_whole::<I, NV, HALF>(isa, kept.add(r * columns));
+                }
+            }
             for place in ends[0]..ends[1] {
-                let [(row, found), next] = soon;
+                let [(b, found), next] = soon;
                 soon = [next, find(place + 2)];
-                let a = elements.value(place, found);
-                let b = load_whole::<I, NV, HALF>(isa, row);
-                let full = isa.splat(a);
+                let mut values = [0.0; R];
+                let mut full = [isa.splat(0.0); R];
+                for r in 0..R {
+                    values[r] = elements.value(place, found, r);
+                    full[r] = isa.splat(values[r]);
+                }
                 for j in 0..NV {
-                    acc.full[j] = isa.fma(full, b.full[j], acc.full[j]);
+                    let b = isa.load_ptr(b.add(j * LANES));
+                    for r in 0..R {
+                        acc[r].full[j] = isa.fma(full[r], b, acc[r].full[j]);
+                    }
                 }
                 if HALF {
-                    acc.half = isa.half_fma(isa.half_splat(a), b.half, acc.half);
+                    let b = isa.half_load_ptr(b.add(NV * LANES));
+                    for r in 0..R {
+                        acc[r].half = isa.half_fma(isa.half_splat(values[r]), b, acc[r].half);
+                    }
                 }
             }
             if let Some(tile) = &mut t.last {
-                finish::<I, 1, NV, HALF>(isa, tile, &mut [acc]);
-                tile.c = tile.c.wrapping_add(tile.c_row);
-                tile.with = tile.with.wrapping_add(tile.with_row);
+                finish::<I, R, NV, HALF>(isa, tile, &mut acc);
+                tile.c = tile.c.wrapping_add(R * tile.c_row);
+                tile.with = tile.with.wrapping_add(R * tile.with_row);
             } else {
-                store_whole::<I, NV, HALF>(isa, acc, kept);
+                for (r, &acc) in acc.iter().enumerate() {
+                    store_whole::<I, NV, HALF>(isa, acc, kept.add(r * columns));
+                }
             }
         }
-        kept = kept.wrapping_add(columns);
+        kept = kept.wrapping_add(R * columns);
     }
 }
 
@@ -322,14 +384,15 @@ pub(super) fn band(
     let register = row.register();
     let kernels = row.elements.as_ref().expect("the ISA has kernels of a row at a time");
     let ([_, k, n], block) = (plan.shape, plan.kc);
-    let cut = plan.cut();
+    let cut = plan.cut(row);
     let [_, least] = least_of(operands.source);
     let mut buffers = BUFFERS.take().unwrap_or_default();
     buffers.make_room(a, [rows.len(), columns.len()], row, cut, consumer.is_some());
     let Buffers { compressed, all, bits, pixels, panel, accumulators, piece } = &mut *buffers;
-    let (known, in_place) = (known(a, block), in_place(row, a));
+    let (known, in_place) = (known(a, cut.form), in_place(row, a));
     let groups = rows.len().div_ceil(cut.rows(a));
-    for group in (0..groups).map(|at| share(rows.len(), 1, at, groups)) {
+    // (Two rows of images may share a list.)
+    for group in (0..groups).map(|at| share(rows.len(), 2, at, groups)) {
         let group = rows.start + group.start..rows.start + group.end;
         if let Source::BytesTransposed(x) = a {
             pixels.turn(exec, x, group.clone(), block);
@@ -380,9 +443,9 @@ pub(super) fn band(
                     let kernel = registers - FEWEST_REGISTERS;
                     // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them,
                     // or A itself, which was sliced, with bits for each row; turned images have a row for each pixel;
-                    // the panel, kept or packed, has a row for each step; there are accumulators for all rows of the group; C, a buffer
-                    // or the caller's, has these rows and columns, and so has what the epilogue reads. The kernel is
-                    // that of an ISA whose token the caller holds.
+                    // the panel, kept or packed, has a row for each step; there are accumulators for all rows of the
+                    // group; C, a buffer or the caller's, has these rows and columns, and so has what the epilogue
+                    // reads. The kernel is that of an ISA whose token the caller holds.
                     unsafe {
                         match a {
                             Source::Floats(a) => match in_place {
@@ -399,18 +462,28 @@ pub(super) fn band(
                                 }
                                 None => {
                                     let (values, steps) = found.floats();
-                                    let a = Lists { starts: starts(within), elements: Floats { values, steps } };
+                                    let elements = Floats { values, steps };
+                                    let a = Lists { rows: rows.len(), starts: starts(within), elements };
                                     kernels.floats[kernel](&mut Rows { a, panel, accumulators, first, last });
                                 }
                             },
-                            Source::Bytes(_) => {
-                                let (starts, pairs) = match known {
-                                    Some(known) if allowed => (known.starts(number, rows), known.pairs()),
-                                    _ => (starts(within), found.pairs()),
-                                };
-                                let a = Lists { starts, elements: Pairs(pairs) };
-                                kernels.bytes[kernel](&mut Rows { a, panel, accumulators, first, last });
-                            }
+                            Source::Bytes(_) => match (known.filter(|_| allowed), kernels.images) {
+                                (Some(known), Images::TwoByTwo(kernels)) => {
+                                    let (count, elements) = (rows.len(), Twos(known.of_two()));
+                                    let a = Lists { rows: count, starts: known.starts(number, rows), elements };
+                                    kernels[kernel](&mut Rows { a, panel, accumulators, first, last });
+                                }
+                                (known, _) => {
+                                    let (count, elements) =
+                                        (rows.len(), Pairs(known.map_or(found.pairs(), NonzeroBlocks::of_one)));
+                                    let starts = match known {
+                                        Some(known) => known.starts(number, rows),
+                                        None => starts(within),
+                                    };
+                                    let a = Lists { rows: count, starts, elements };
+                                    kernels.bytes[kernel](&mut Rows { a, panel, accumulators, first, last });
+                                }
+                            },
                             Source::BytesTransposed(_) => {
                                 let bytes = pixels.row(number, within.start);
                                 let (rows, samples) = (rows.len(), steps.len());

@@ -85,7 +85,8 @@ fn split(exec: Exec, plan: &Plan, operands: &Operands<'_>, consumer: Option<Cons
         Split::Serial => band(exec, plan, operands, [0..m, 0..n], 1, 1, consumer),
         Split::Rows { threads, chunks } => band(exec, plan, operands, [0..m, 0..n], threads, chunks, consumer),
         Split::OwnRows { threads, chunks } => {
-            let unit = if chunks > threads { LANES } else { 1 };
+            // Two rows of images may share a list.
+            let unit = if chunks > threads { LANES } else { 2 };
             parallel(threads, chunks, &|at| {
                 band(exec, plan, operands, [share(m, unit, at, chunks), 0..n], 1, 1, consumer);
             });

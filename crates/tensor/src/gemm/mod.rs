@@ -118,7 +118,7 @@ pub struct Gemm<'a> {
     pub c: ViewMut<'a, f32, 2>,
     /// What is done as C is stored.
     pub epilogue: Epilogue<'a>,
-    /// B, kept packed.
+    /// B, kept packed. (Where that is another matrix of its shape, the product is wrong.)
     pub prepacked: Option<&'a Prepacked>,
 }
 
@@ -143,7 +143,7 @@ impl<'a> Gemm<'a> {
         Self { epilogue, ..self }
     }
 
-    /// Offers a B that is kept packed, and that is this B.
+    /// Offers this B as it is kept packed. (Where that is another matrix of its shape, the product is wrong.)
     pub fn prepacked(self, prepacked: &'a Prepacked) -> Self {
         Self { prepacked: Some(prepacked), ..self }
     }

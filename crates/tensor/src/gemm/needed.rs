@@ -55,7 +55,7 @@ use super::table::{self, ByElement, InPlaceRows};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
-use crate::vec::{ByteRows, NonzeroBytes};
+use crate::vec::{BlockForm, ByteRows, NonzeroBytes};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -438,11 +438,13 @@ pub fn find_nonzero(exec: Exec, bytes: &[u8], width: usize) -> Option<NonzeroByt
     if table::row(exec.isa()).elements.is_some() { NonzeroBytes::of(exec, bytes, width) } else { None }
 }
 
-/// Columns of a block of [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied
-/// with matrices of k×n again and again; `None` where products do not ask for them.
-pub fn block_of_nonzero(exec: Exec, [k, n]: [usize; 2]) -> Option<usize> {
-    (k >= ROWS && has_elements(exec, n))
-        .then(|| block_of_elements(table::row(exec.isa()), [k, n], RowsAre::Images, &Blocking::of(exec.isa())))
+/// How products read [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied with
+/// matrices of k×n again and again; `None` where they do not ask for them.
+pub fn block_of_nonzero(exec: Exec, [k, n]: [usize; 2]) -> Option<BlockForm> {
+    let row = table::row(exec.isa());
+    let ByElement { images, .. } = row.elements.as_ref().filter(|_| k >= ROWS && has_elements(exec, n))?;
+    let columns = block_of_elements(row, [k, n], RowsAre::Images, &Blocking::of(exec.isa()));
+    Some(BlockForm { columns, rows: images.at_once() })
 }
 
 /// What a product had best leave out, as far as some rows of A tell.

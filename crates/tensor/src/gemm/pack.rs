@@ -47,8 +47,8 @@ pub(super) struct PackPanel {
 
 /// Packs a panel.
 ///
-/// Built by `block.rs` and `compressed.rs`, which promise that `b` is readable at every (row, column) of the panel and
-/// `to` writable for `k · width` floats.
+/// Built by `block.rs`, `compressed.rs` and `prepacked.rs`, which promise that `b` is readable at every (row, column)
+/// of the panel and `to` writable for `k · width` floats.
 ///
 /// With `LOOK` it returns what was seen of the panel's elements, which may allow it to leave out steps ([`Seen`]);
 /// without, nothing was seen.

@@ -16,6 +16,7 @@ use crate::exec::Exec;
 use crate::isa::{AnyIsa, LANES};
 use crate::probe;
 use crate::team::{self, Workers, uneven};
+use crate::vec::BlockForm;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -342,7 +343,7 @@ impl Plan {
             let of_elements = Self::of_elements(row, product, workers, threads, blocking);
             let b = if pack { kc * nc.min(n).next_multiple_of(LANES) } else { 0 };
             let a = if packs_a { kc * MOST_TILES * row.heights(Tiles::Full, 1).len() } else { 0 };
-            either = Some(Room { packed: [b, a], cut: of_elements.cut() });
+            either = Some(Room { packed: [b, a], cut: of_elements.cut(row) });
             if left_out == LeftOut::Elements {
                 return Self { either, ..of_elements };
             }
@@ -366,8 +367,9 @@ impl Plan {
     }
 
     /// How it is cut, if elements are left out.
-    pub(super) fn cut(&self) -> Cut {
-        Cut { block: self.kc, group: self.group }
+    pub(super) fn cut(&self, row: &table::Row) -> Cut {
+        let rows = row.elements.as_ref().map_or(1, |elements| elements.images.at_once());
+        Cut { form: BlockForm { columns: self.kc, rows }, group: self.group }
     }
 
     /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and

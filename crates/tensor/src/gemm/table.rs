@@ -1,7 +1,7 @@
 //! Which register tiles each ISA has: one row an ISA. Dispatch, tests and benches walk this.
 
 use super::HALF_LANES;
-use super::compressed::{Floats, Listing, Lists, ListsKernel, MaskedKernel, Pairs, Rows, listed_rows};
+use super::compressed::{Floats, Listing, Lists, ListsKernel, MaskedKernel, Pairs, Rows, Twos, listed_rows};
 use super::masked::{InPlace, Masked, masked_rows};
 use super::microkernel::{Tile, tiles};
 use super::pixels::Turned;
@@ -40,6 +40,8 @@ pub(super) struct ByElement {
     pub floats: &'static [ListsKernel<Floats>],
     /// The same where A is bytes.
     pub bytes: &'static [ListsKernel<Pairs>],
+    /// The same where A is bytes of which it is known which are not 0, in blocks of the product's own.
+    pub images: Images,
     /// The same where A is bytes that are turned ([`super::pixels`]).
     pub pixels: &'static [MaskedKernel<Turned>],
     /// The same where A is floats that are read in place, if that is faster than to list them.
@@ -53,6 +55,25 @@ pub(super) struct ByElement {
     /// by two do for as many elements: 128×10×100, dX of workload A's last layer, took 0.6 to 0.7 of it; with 16 steps
     /// 0.8, with 24 as long. AVX-512's, of 14 by 2, do it as quickly.
     pub short: usize,
+}
+
+/// Products of images that are known.
+#[derive(Clone, Copy)]
+pub(super) enum Images {
+    /// A row at a time: `bytes`.
+    OneByOne,
+    /// Two that share a list.
+    TwoByTwo(&'static [ListsKernel<Twos>]),
+}
+
+impl Images {
+    /// Rows that are computed at once.
+    pub fn at_once(self) -> usize {
+        match self {
+            Self::OneByOne => 1,
+            Self::TwoByTwo(_) => 2,
+        }
+    }
 }
 
 /// Products of floats that are read in place ([`super::masked`]).
@@ -180,7 +201,7 @@ unsafe fn avx2<const MR: usize, const NV: usize, const HALF: bool, const LISTED:
 #[target_feature(enable = "avx2,fma,popcnt")]
 unsafe fn avx2_rows<E: Listing, const NV: usize, const HALF: bool>(t: &mut Rows<'_, Lists<'_, E>>) {
     // SAFETY: the caller's promise is that of `listed_rows`, and that the CPU has the instructions.
-    unsafe { listed_rows::<Avx2, E, NV, HALF>(Avx2::assume(), t) }
+    unsafe { listed_rows::<Avx2, E, 1, NV, HALF>(Avx2::assume(), t) }
 }
 
 /// # Safety
@@ -230,6 +251,7 @@ static AVX2: Row = Row {
     elements: Some(ByElement {
         floats: of_halves!(avx2_rows, _),
         bytes: of_halves!(avx2_rows, _),
+        images: Images::OneByOne,
         pixels: of_halves!(avx2_masked, _, 1),
         in_place: None,
         pays: 0.79,
@@ -251,9 +273,9 @@ unsafe fn avx512<const MR: usize, const NV: usize, const HALF: bool, const LISTE
 /// As [`listed_rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,popcnt")]
-unsafe fn avx512_rows<E: Listing, const NV: usize>(t: &mut Rows<'_, Lists<'_, E>>) {
+unsafe fn avx512_rows<E: Listing, const R: usize, const NV: usize>(t: &mut Rows<'_, Lists<'_, E>>) {
     // SAFETY: the caller's promise is that of `listed_rows`, and that the CPU has the instructions.
-    unsafe { listed_rows::<Avx512, E, NV, false>(Avx512::assume(), t) }
+    unsafe { listed_rows::<Avx512, E, R, NV, false>(Avx512::assume(), t) }
 }
 
 /// # Safety
@@ -316,8 +338,9 @@ static AVX512: Row = Row {
     looks_up: true,
     floats_pay: Some(0.8),
     elements: Some(ByElement {
-        floats: of_vectors!(avx512_rows, _),
-        bytes: of_vectors!(avx512_rows, _),
+        floats: of_vectors!(avx512_rows, _, 1),
+        bytes: of_vectors!(avx512_rows, _, 1),
+        images: Images::TwoByTwo(of_vectors!(avx512_rows, _, 2)),
         pixels: of_vectors!(avx512_masked, _, 2),
         in_place: Some(InPlaceRows { kernels: of_vectors!(avx512_masked, _, 2), at_once: 2, pays: 0.9, costs: 10.0 }),
         pays: 0.75,

@@ -133,3 +133,59 @@ pub fn scale_rows(exec: Exec, a: f32, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2
     }
     exec.run(Rows(x, y, a));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::AnyIsa;
+
+    struct Less<'a>(View<'a, f32, 2>, View<'a, f32, 2>, ViewMut<'a, f32, 2>);
+
+    impl Op for Less<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) {
+            map2_rows(isa, self.0, self.1, self.2, |x, y| isa.sub(x, y));
+        }
+    }
+
+    #[test]
+    fn rows_are_mapped_element_by_element_however_far_apart_they_lie_and_what_is_between_is_left_alone() {
+        let data: Vec<f32> = (0..4000).map(|i| (i * 7 % 101) as f32 - 50.0).collect();
+        for exec in AnyIsa::available().map(|isa| Exec::with_isa(isa, 1)) {
+            for (rows, cols) in [(0, 5), (5, 0), (1, 1), (7, 1), (1, 33), (3, 16), (5, 20), (9, 100)] {
+                // How far apart the rows of each operand are, of which the first two may have rows in common.
+                let apart = [cols, cols + 1, cols + 16, 0];
+                for (x_apart, y_apart, z_apart) in apart
+                    .into_iter()
+                    .flat_map(|x| apart.into_iter().flat_map(move |y| [cols, cols + 3].map(move |z| (x, y, z))))
+                {
+                    let view = |from: usize, stride| View::with_strides(&data[from..], [rows, cols], [stride, 1]);
+                    let (x, y) = (view(0, x_apart).unwrap(), view(11, y_apart).unwrap());
+                    let check = |name: &str, kept: &[f32], want: &dyn Fn(usize, usize) -> f32| {
+                        for (at, &z) in kept.iter().enumerate() {
+                            let (i, j) = (at / z_apart.max(1), at % z_apart.max(1));
+                            let want = if i < rows && j < cols { want(i, j) } else { 9.5 };
+                            let isa = exec.isa().name();
+                            assert!(z == want, "{name} of {rows}×{cols} at {at}: {z} and not {want}, on {isa}");
+                        }
+                    };
+                    let mut kept = vec![9.5; rows * z_apart + 40];
+                    let z = ViewMut::with_strides(&mut kept, [rows, cols], [z_apart, 1]).unwrap();
+                    scale_rows(exec, 1.5, x, z);
+                    check("1.5·x", &kept, &|i, j| 1.5 * x[[i, j]]);
+                    let z = ViewMut::with_strides(&mut kept, [rows, cols], [z_apart, 1]).unwrap();
+                    exec.run(Less(x, y, z));
+                    check("x − y", &kept, &|i, j| x[[i, j]] - y[[i, j]]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "input and output of a map")]
+    fn operands_of_other_shapes_are_refused() {
+        let (x, mut y) = ([0.0; 6], [0.0; 6]);
+        scale_rows(Exec::serial(), 1.0, View::new(&x, [2, 3]).unwrap(), ViewMut::new(&mut y, [3, 2]).unwrap());
+    }
+}

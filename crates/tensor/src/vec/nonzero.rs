@@ -22,9 +22,9 @@
 //! ([`NonzeroBytes::prefetch`]), which takes 12 to 16 µs, and workloads A and B to 0.95 to 0.98 of their time, the less
 //! the noisier the hour. (A few at a time, between the layers, was no better. Pages of 2 MB made no difference.)
 //!
-//! *A batch that comes again as it was*, such as each five hundred test images, need not even be copied:
+//! *A batch that comes again as it was*, such as each two hundred test images, need not even be copied:
 //! [`NonzeroBlocks`] is what the product's kernels read, made once. It took the evaluations of the chapter's
-//! experiments on overfitting to 0.85 of their time.
+//! experiments on overfitting to 0.85 of their time, and lists of two rows to 0.95 of that.
 
 use crate::exec::Exec;
 use crate::isa::{Isa, Op, POSITIONS};
@@ -128,48 +128,80 @@ impl NonzeroBytes {
 /// Most columns of a block of [`NonzeroBlocks`]: which of them one is, is a byte.
 pub(crate) const MOST_BLOCK: usize = 128;
 
-/// The bytes of some rows that are not 0, as a product reads them: a block of columns after the other, row by row, and
-/// of each the column in its block.
+/// How a product reads the bytes of some rows that are not 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockForm {
+    /// Columns of a block: a multiple of 16, up to 128.
+    pub columns: usize,
+    /// Rows that share a list: one, or two that are side by side.
+    pub rows: usize,
+}
+
+/// The bytes of some rows that are not 0, as a product reads them: a block of columns after the other, row by row, or
+/// two rows by two rows, and of each the column in its block.
 #[derive(Clone, Debug)]
 pub struct NonzeroBlocks {
     shape: [usize; 2],
-    /// Columns of a block.
-    block: usize,
-    /// Which column of its block each is, and above it the byte; and a few more.
-    pairs: Vec<u16>,
-    /// Where those of each row begin, block after block, and the end.
+    form: BlockForm,
+    elements: Elements,
+    /// Where those of each list begin, block after block, and the end.
     starts: Vec<usize>,
 }
 
+/// The elements of the lists, and a few more.
+#[derive(Clone, Debug)]
+enum Elements {
+    /// Which column of its block each is, and above it the byte.
+    OfOne(Vec<u16>),
+    /// The same of two rows: which column, and above it the byte of the one row, and of the other.
+    OfTwo(Vec<u32>),
+}
+
 impl NonzeroBlocks {
-    /// Those of rows `indices`, in blocks of so many columns. Cost: some 0.5 µs a row of MNIST; memory of two bytes for
-    /// each, and of eight for each block of a row, or 360 bytes.
+    /// Those of rows `indices`. Cost: some 0.5 µs a row of MNIST; memory of two bytes for each, and of eight for each
+    /// block of a row, or 360 bytes; if two rows share a list a little more.
     ///
     /// # Panics
-    /// If there is no such row, or `block` is not a multiple of 16 up to 128.
-    pub fn of(found: &NonzeroBytes, indices: &[usize], block: usize) -> Self {
+    /// If there is no such row, or no such form.
+    pub fn of(found: &NonzeroBytes, indices: &[usize], form: BlockForm) -> Self {
+        let BlockForm { columns: block, rows: together } = form;
         assert!(block.is_multiple_of(MARK) && (MARK..=MOST_BLOCK).contains(&block), "blocks of {block} columns");
+        assert!((1..=2).contains(&together), "{together} rows share a list");
         let width = found.shape[1];
         let mut records = vec![Record::NONE; indices.len()];
         found.find(indices, &mut records);
         let count: usize = records.iter().map(|record| record.count - record.marks).sum();
-        let mut pairs = Vec::with_capacity(count + ROOM);
-        let mut starts = Vec::with_capacity(indices.len() * width.div_ceil(block) + 1);
+        let mut elements = match together {
+            1 => Elements::OfOne(Vec::with_capacity(count + ROOM)),
+            _ => Elements::OfTwo(Vec::with_capacity(count + ROOM)),
+        };
+        let mut starts = Vec::with_capacity(indices.len().div_ceil(together) * width.div_ceil(block) + 1);
         for from in (0..width).step_by(block) {
             let [first, end] = [from, width.min(from + block)].map(|column| column.div_ceil(MARK));
-            for record in &records {
-                starts.push(pairs.len());
-                // SAFETY: the block is inside the width; as many are there as are counted.
-                let of_row = unsafe {
-                    let (pairs, count) = record.pairs(first, end);
-                    std::slice::from_raw_parts(pairs, count)
-                };
-                pairs.extend(of_row.iter().map(|&pair| less(pair, from as u8)));
+            // SAFETY: the block is inside the width; as many are there as are counted.
+            let of_row = |record: &Record<'_>| unsafe {
+                let (pairs, count) = record.pairs(first, end);
+                std::slice::from_raw_parts(pairs, count)
+            };
+            for records in records.chunks(together) {
+                starts.push(elements.len());
+                match &mut elements {
+                    Elements::OfOne(to) => to.extend(of_row(&records[0]).iter().map(|&pair| less(pair, from as u8))),
+                    Elements::OfTwo(to) => {
+                        join(of_row(&records[0]), records.get(1).map_or(&[], of_row), from as u8, to)
+                    }
+                }
             }
         }
-        starts.push(pairs.len());
-        pairs.resize(pairs.len() + ROOM, 0);
-        Self { shape: [indices.len(), width], block, pairs, starts }
+        starts.push(elements.len());
+        match &mut elements {
+            Elements::OfOne(to) => to.resize(to.len() + ROOM, 0),
+            Elements::OfTwo(to) => {
+                to.resize(to.len() + ROOM, 0);
+                to.shrink_to_fit();
+            }
+        }
+        Self { shape: [indices.len(), width], form, elements, starts }
     }
 
     /// Rows and columns of what they are of.
@@ -177,23 +209,69 @@ impl NonzeroBlocks {
         self.shape
     }
 
-    /// Columns of a block.
-    pub(crate) fn block(&self) -> usize {
-        self.block
+    /// How they are read.
+    pub(crate) fn form(&self) -> BlockForm {
+        self.form
     }
 
     /// Which column of its block each is, and above it the byte; thirty-two more may be read.
-    pub(crate) fn pairs(&self) -> *const u16 {
-        self.pairs.as_ptr()
-    }
-
-    /// Where those of some rows begin in the `number`th block, and the end of the last.
     ///
     /// # Panics
-    /// If there are no such rows, or no such block.
+    /// If two rows share a list.
+    pub(crate) fn of_one(&self) -> *const u16 {
+        let Elements::OfOne(elements) = &self.elements else { panic!("two rows share a list") };
+        elements.as_ptr()
+    }
+
+    /// Which column of its block each is, and above it the bytes of both rows; thirty-two more may be read.
+    ///
+    /// # Panics
+    /// If each row has a list.
+    pub(crate) fn of_two(&self) -> *const u32 {
+        let Elements::OfTwo(elements) = &self.elements else { panic!("each row has a list") };
+        elements.as_ptr()
+    }
+
+    /// Where the lists of some rows begin in the `number`th block, and the end of the last.
+    ///
+    /// # Panics
+    /// If there are no such rows, or no such block, or the first row is not the first of a list.
     pub(crate) fn starts(&self, number: usize, rows: Range<usize>) -> &[usize] {
-        assert!(rows.end <= self.shape[0], "rows {rows:?} of {}", self.shape[0]);
-        &self.starts[number * self.shape[0] + rows.start..][..=rows.len()]
+        let (count, together) = (self.shape[0], self.form.rows);
+        assert!(rows.end <= count, "rows {rows:?} of {count}");
+        assert!(rows.start.is_multiple_of(together), "row {} of lists of {together}", rows.start);
+        let [from, until, lists] = [rows.start, rows.end, count].map(|row| row.div_ceil(together));
+        &self.starts[number * lists + from..][..=until - from]
+    }
+}
+
+impl Elements {
+    fn len(&self) -> usize {
+        match self {
+            Self::OfOne(elements) => elements.len(),
+            Self::OfTwo(elements) => elements.len(),
+        }
+    }
+}
+
+/// Appends the columns that one of two rows has, with the bytes of both; columns are counted from `first` on.
+fn join(mut one: &[u16], mut other: &[u16], first: u8, to: &mut Vec<u32>) {
+    let column = |row: &[u16]| row.first().map(|&pair| pair.to_le_bytes()[0].wrapping_sub(first));
+    loop {
+        let next = match (column(one), column(other)) {
+            (Some(one), Some(other)) => one.min(other),
+            (Some(next), None) | (None, Some(next)) => next,
+            (None, None) => return,
+        };
+        let take = |row: &mut &[u16]| match row {
+            [pair, rest @ ..] if pair.to_le_bytes()[0].wrapping_sub(first) == next => {
+                let byte = pair.to_le_bytes()[1];
+                *row = rest;
+                byte
+            }
+            _ => 0,
+        };
+        to.push(u32::from_le_bytes([next, take(&mut one), take(&mut other), 0]));
     }
 }
 
