@@ -335,6 +335,10 @@ fn threads_change_no_bit_of_a_product_of_bytes() {
         // Enough to wake threads for outside of a session: by rows, and by columns.
         [300, 784, 100],
         [20, 784, 1600],
+        // An odd number, of which two share a list; and more than one group of them.
+        [301, 784, 100],
+        [131, 400, 130],
+        [1101, 150, 104],
     ];
     let cases: Vec<_> = shapes
         .into_iter()

@@ -195,7 +195,7 @@ fn a_zero_times_infinity_or_no_number_is_still_done_wherever_it_stands() {
 fn steps_of_bytes_in_several_blocks_are_one_chain_and_a_block_that_forbids_it_leaves_out_none() {
     // As wide as MNIST's images, and more of them than are converted at once.
     let mut rng = Rng::new(11);
-    let x = Images::new([150, 784], |r, j| if (r * 5 + j * 3) % 7 == 0 { (r + j) as u8 | 1 } else { 0 });
+    let x = Images::new([151, 784], |r, j| if (r * 5 + j * 3) % 7 == 0 { (r + j) as u8 | 1 } else { 0 });
     for n in [20, 100] {
         let b = rng.vec_f32(784 * n);
         check("no block forbids it", &x, &b, n);
@@ -244,19 +244,20 @@ fn factors_at_the_edge_of_what_may_be_left_out_give_the_same_bits() {
 fn lists_of_no_step_one_step_the_last_step_and_all_steps_are_done_to_their_ends() {
     let mut rng = Rng::new(3);
     type Lit = fn(usize, usize, usize) -> bool;
-    let lit: [(&str, Lit); 6] = [
+    let lit: [(&str, Lit); 7] = [
         ("none", |_, _, _| false),
         ("the first", |_, j, _| j == 0),
         ("the last", |_, j, width| j + 1 == width),
         ("one of each image", |r, j, width| j == r * 37 % width),
         ("one image", |r, _, _| r == 33),
+        ("the last image", |r, _, _| r == 34),
         ("all", |_, _, _| true),
     ];
     for (name, lit) in lit {
         for width in [33, 48, 63, 64, 65, 100, 784] {
             for n in [1, 8, 9, 16, 24, 40, 96, 97, 100, 104, 105, 130, 209] {
-                let x = Images::new([34, width], |r, j| if lit(r, j, width) { (j % 255 + 1) as u8 } else { 0 });
-                let b = rng.vec_f32(width.max(34) * n);
+                let x = Images::new([35, width], |r, j| if lit(r, j, width) { (j % 255 + 1) as u8 } else { 0 });
+                let b = rng.vec_f32(width.max(35) * n);
                 // Portable Rust may call the library for each multiply-add.
                 if n * width <= 10_000 {
                     check(name, &x, &b, n);

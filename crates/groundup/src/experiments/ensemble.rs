@@ -10,7 +10,7 @@ use crate::statistics::{mean, plus_minus, spread};
 use layers::{Batch, Pass, count_right};
 use serde_json::{Value, json};
 use tensor::gemm::find_nonzero;
-use tensor::vec::{ByteRows, NonzeroBlocks, exp};
+use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, exp};
 use tensor::{Exec, View};
 use train::{Error, Samples, Trainer};
 
@@ -57,8 +57,11 @@ impl Ensemble {
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;
-            let blocks =
-                found.as_ref().and_then(|found| Some(NonzeroBlocks::of(found, images, network.block_of(exec, found)?)));
+            let blocks = found.as_ref().and_then(|found| {
+                // They are in the order of the files, no two alike.
+                let form = BlockForm { rows: 1, ..network.block_of(exec, found)? };
+                Some(NonzeroBlocks::of(found, images, form))
+            });
             let rows = ByteRows::new(test.pixels(), test.width(), images);
             let batch = Batch::Bytes(blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks)));
             for (size, right) in SIZES.into_iter().zip(&mut right) {

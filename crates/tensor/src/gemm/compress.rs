@@ -68,13 +68,16 @@ impl Cut {
             Source::BytesTransposed(_) => (4, MOST_PIXELS),
             Source::Floats(_) => (4, MOST_ROWS),
         };
-        (times * self.group).clamp(1, most)
+        // Two rows of images may share a list: an even number, of which even shares are no larger.
+        (times * self.group).clamp(2, most) & !1
     }
 }
 
-/// The elements of A as a product reads them, if they are known and need not be found.
+/// The elements of A in a form that a product can read, with as many rows to a list as `form` has or fewer, if they are
+/// known and need not be found.
 pub(super) fn known(a: Source<'_>, form: BlockForm) -> Option<&NonzeroBlocks> {
-    if let Source::Bytes(bytes) = a { bytes.blocks().filter(|known| known.form() == form) } else { None }
+    let Source::Bytes(bytes) = a else { return None };
+    bytes.blocks().filter(|known| known.form().columns == form.columns && known.form().rows <= form.rows)
 }
 
 /// Elements are written sixteen at a time, and pairs of a byte and its step thirty-two.

@@ -1,4 +1,4 @@
-//! A product whose A is half zeros, or four fifths, one row of C at a time.
+//! A product whose A is half zeros, or four fifths, one row of C at a time (of some images two: 9).
 //!
 //! ```text
 //! plain:  for i in 0..m:  for p in 0..k where A[i, p] ≠ 0:   c[i][..] += A[i, p] · B[p][..]
@@ -56,9 +56,9 @@
 //! elements compressed just before they are multiplied, 1 to 100 rows at a time, and not kept: as fast. The next block
 //! of B asked for by each row, a few lines at a time: within the noise.
 //!
-//! Two rows at once (AVX-512), so that a chain of seven registers is not waited for: as fast, for it is loads that are
-//! waited for; and with thirteen the compiler kept the accumulators in memory. Two rows that share a list of the steps
-//! that either needs, and each row of B, where they are not alike: no faster.
+//! Two rows at once (AVX-512) with a list each, so that a chain of seven registers is not waited for: as fast, for it
+//! is loads that are waited for; and with thirteen the compiler kept the accumulators in memory. Two rows that share a
+//! list of the steps that either needs, and each row of B, where they are not alike: no faster.
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not
 //! allow it, all elements of A are listed.
@@ -240,7 +240,7 @@ impl Listing for Twos {
 /// Rows of A whose elements are listed.
 #[derive(Clone, Copy)]
 pub(super) struct Lists<'a, E> {
-    pub rows: usize,
+    rows: usize,
     /// Where the elements of each list begin, and the end of the last.
     starts: &'a [usize],
     elements: E,
@@ -394,6 +394,7 @@ pub(super) fn band(
     // (Two rows of images may share a list.)
     for group in (0..groups).map(|at| share(rows.len(), 2, at, groups)) {
         let group = rows.start + group.start..rows.start + group.end;
+        assert!(group.len() <= cut.rows(a), "{group:?} in buffers of {} rows", cut.rows(a));
         if let Source::BytesTransposed(x) = a {
             pixels.turn(exec, x, group.clone(), block);
         } else if let (Source::Floats(a), Some(_)) = (a, in_place) {
@@ -468,19 +469,19 @@ pub(super) fn band(
                                 }
                             },
                             Source::Bytes(_) => match (known.filter(|_| allowed), kernels.images) {
-                                (Some(known), Images::TwoByTwo(kernels)) => {
+                                (Some(known), Images::TwoByTwo(kernels)) if known.form().rows == 2 => {
                                     let (count, elements) = (rows.len(), Twos(known.of_two()));
                                     let a = Lists { rows: count, starts: known.starts(number, rows), elements };
                                     kernels[kernel](&mut Rows { a, panel, accumulators, first, last });
                                 }
                                 (known, _) => {
-                                    let (count, elements) =
-                                        (rows.len(), Pairs(known.map_or(found.pairs(), NonzeroBlocks::of_one)));
+                                    let (count, pairs) =
+                                        (rows.len(), known.map_or(found.pairs(), NonzeroBlocks::of_one));
                                     let starts = match known {
                                         Some(known) => known.starts(number, rows),
                                         None => starts(within),
                                     };
-                                    let a = Lists { rows: count, starts, elements };
+                                    let a = Lists { rows: count, starts, elements: Pairs(pairs) };
                                     kernels.bytes[kernel](&mut Rows { a, panel, accumulators, first, last });
                                 }
                             },

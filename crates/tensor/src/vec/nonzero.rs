@@ -409,3 +409,53 @@ pub(crate) unsafe fn pick_nonzero<I: Isa>(
     }
     at
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::rng::Rng;
+
+    #[test]
+    fn lists_of_one_row_and_of_two_have_what_is_not_0_in_order_block_by_block() {
+        let mut rng = Rng::new(8);
+        for width in [1, 16, 17, 255, 256, 257, 300, 784] {
+            let bytes: Vec<u8> = (0..7 * width).map(|_| rng.f32_in(-500.0, 250.0).max(0.0) as u8).collect();
+            let Some(found) = NonzeroBytes::of(Exec::serial(), &bytes, width) else { continue };
+            for columns in [16, 112, 128] {
+                for indices in [&[][..], &[3], &[6, 0], &[2, 2, 5], &[1, 4, 4, 0], &[0, 1, 2, 3, 4]] {
+                    for together in [1, 2] {
+                        let blocks = NonzeroBlocks::of(&found, indices, BlockForm { columns, rows: together });
+                        let name = format!("{width} columns in blocks of {columns}, rows {indices:?} by {together}");
+                        for (number, first) in (0..width).step_by(columns).enumerate() {
+                            let starts = blocks.starts(number, 0..indices.len());
+                            assert_eq!(starts.len(), indices.len().div_ceil(together) + 1, "{name}");
+                            for (rows, list) in indices.chunks(together).zip(starts.windows(2)) {
+                                let byte = |row: usize, column: usize| {
+                                    rows.get(row).map_or(0, |&row: &usize| bytes[row * width + column])
+                                };
+                                let want: Vec<[u8; 4]> = (first..width.min(first + columns))
+                                    .map(|column| [(column - first) as u8, byte(0, column), byte(1, column), 0])
+                                    .filter(|element| element[1..] != [0; 3])
+                                    .collect();
+                                let got: Vec<[u8; 4]> = (list[0]..list[1])
+                                    .map(|at| match &blocks.elements {
+                                        Elements::OfOne(pairs) => u32::from(pairs[at]).to_le_bytes(),
+                                        Elements::OfTwo(elements) => elements[at].to_le_bytes(),
+                                    })
+                                    .collect();
+                                assert_eq!(got, want, "{name}, block {number}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "row 1 of lists of 2")]
+    fn a_list_of_two_rows_does_not_begin_at_its_second() {
+        let found = NonzeroBytes::of(Exec::serial(), &[0; 64], 16).expect("nothing is not 0");
+        NonzeroBlocks::of(&found, &[0, 1, 2], BlockForm { columns: 16, rows: 2 }).starts(0, 1..3);
+    }
+}
