@@ -600,13 +600,14 @@ fn the_lanes_that_are_not_zero_and_their_numbers_are_those_of_a_plain_loop() {
     }
 }
 
-/// Bytes picked in an order, and squares of bytes turned around.
+/// Bytes picked in an order, and rows of bytes turned around.
 struct Bytes<'a> {
     eight: [u8; 8],
     order: [u8; 8],
-    /// The bytes in which the rows of the square lie, and where each begins.
+    /// The bytes in which the rows lie, and where each begins.
     bytes: &'a [u8],
-    rows: [usize; LANES],
+    rows: [usize; 64],
+    column: usize,
     stride: usize,
 }
 
@@ -614,34 +615,34 @@ impl Op for Bytes<'_> {
     type Output = ([u8; 8], Vec<u8>);
 
     fn run<I: Isa>(self, isa: I) -> Self::Output {
-        let mut turned = vec![7; (LANES - 1) * self.stride + LANES];
-        let from = self.rows.map(|at| self.bytes[at..at + LANES].as_ptr());
-        // SAFETY: each of the rows has just been found to be there, and the square has room for sixteen of such a
-        // stride.
-        unsafe { isa.transpose_bytes(from, turned.as_mut_ptr(), self.stride) }
+        let mut turned = vec![7; (LANES - 1) * self.stride + 64];
+        let from = self.rows.map(|at| self.bytes[at..at + self.column + LANES].as_ptr());
+        // SAFETY: each of the rows has just been found to be there, and there is room for sixteen of such a stride.
+        unsafe { isa.transpose_bytes(&from, self.column, turned.as_mut_ptr(), self.stride) }
         (isa.pick_bytes(self.eight, self.order), turned)
     }
 }
 
 #[test]
-fn bytes_are_picked_by_their_numbers_and_squares_of_bytes_are_turned_around_and_nothing_beside_them_is_written() {
+fn bytes_are_picked_by_their_numbers_and_rows_of_bytes_are_turned_around_and_nothing_beside_them_is_written() {
     let mut rng = Rng::new(7);
     for _ in 0..2000 {
         let bytes: Vec<u8> = (0..300).map(|_| rng.usize_in(0..256) as u8).collect();
-        let rows: [usize; LANES] = std::array::from_fn(|_| rng.usize_in(0..bytes.len() - LANES + 1));
-        let stride = rng.usize_in(LANES..40);
+        let column = rng.usize_in(0..100);
+        let rows: [usize; 64] = std::array::from_fn(|_| rng.usize_in(0..bytes.len() - column - LANES + 1));
+        let stride = rng.usize_in(64..140);
         let eight = std::array::from_fn(|i| bytes[i]);
         let order = std::array::from_fn(|_| rng.usize_in(0..8) as u8);
-        let mut turned = vec![7; (LANES - 1) * stride + LANES];
+        let mut turned = vec![7; (LANES - 1) * stride + 64];
         for (j, row) in rows.into_iter().enumerate() {
             for i in 0..LANES {
-                turned[i * stride + j] = bytes[row + i];
+                turned[i * stride + j] = bytes[row + column + i];
             }
         }
         let want = (order.map(|at| eight[usize::from(at)]), turned);
         for isa in AnyIsa::available() {
-            let got = isa.run(Bytes { eight, order, bytes: &bytes, rows, stride });
-            assert_eq!(got, want, "{}: rows {rows:?}, {stride} apart, order {order:?}", isa.name());
+            let got = isa.run(Bytes { eight, order, bytes: &bytes, rows, column, stride });
+            assert_eq!(got, want, "{}: rows {rows:?} from {column}, {stride} apart, order {order:?}", isa.name());
         }
     }
 }

@@ -5,31 +5,33 @@ use super::strokes::Point;
 /// Pixels of a side.
 pub(super) const SIDE: usize = 28;
 
-/// Farther than this no pen reaches; also how far around a piece of stroke distances are computed.
-const REACH: f32 = 3.5;
-
 /// Pieces a curve is cut into between two of its points.
 const PIECES: usize = 6;
 
-/// Squared distances while strokes are drawn, then ink.
+/// Pixels of a row whose distances are computed together: two or four vectors, of any ISA.
+const TOGETHER: usize = 8;
+
+/// Strokes that are noted, and then the ink they leave.
 pub(super) struct Canvas {
+    /// Squared distances from the nearest segment, then ink.
     pixels: [f32; SIDE * SIDE],
     points: Vec<Point>,
+    segments: Vec<[Point; 2]>,
 }
 
 impl Default for Canvas {
     fn default() -> Self {
-        Self { pixels: [0.0; SIDE * SIDE], points: Vec::new() }
+        Self { pixels: [0.0; SIDE * SIDE], points: Vec::new(), segments: Vec::new() }
     }
 }
 
 impl Canvas {
     /// Nothing drawn yet.
     pub fn clear(&mut self) {
-        self.pixels.fill(REACH * REACH);
+        self.segments.clear();
     }
 
-    /// Draws a stroke through points given in pixels: straight lines, or a Catmull-Rom curve.
+    /// Notes a stroke through points given in pixels: straight lines, or a Catmull-Rom curve.
     pub fn stroke(&mut self, points: impl Iterator<Item = Point>, smooth: bool) {
         self.points.clear();
         self.points.extend(points);
@@ -37,7 +39,7 @@ impl Canvas {
         for i in 1..points.len() {
             let (b, c) = (points[i - 1], points[i]);
             if !smooth {
-                self.segment(b, c);
+                self.segments.push([b, c]);
                 continue;
             }
             let a = if i >= 2 { points[i - 2] } else { b };
@@ -53,39 +55,22 @@ impl Canvas {
                         + (2.0 * a - 5.0 * b + 4.0 * c - d) * t * t
                         + (3.0 * b - a - 3.0 * c + d) * t * t * t)
                 });
-                self.segment(from, to);
+                self.segments.push([from, to]);
                 from = to;
             }
         }
         self.points = points;
     }
 
-    /// Lowers the squared distance of the pixels around a segment.
-    fn segment(&mut self, from: Point, to: Point) {
-        let range = |axis: usize| {
-            let low = from[axis].min(to[axis]) - REACH;
-            let high = from[axis].max(to[axis]) + REACH;
-            (low.max(0.0) as usize).min(SIDE)..((high.max(-1.0) + 1.0) as usize).min(SIDE)
-        };
-        let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
-        let inverse = 1.0 / (dx * dx + dy * dy).max(1e-6);
-        let columns = range(0);
-        for y in range(1) {
-            let py = y as f32 - from[1];
-            for x in columns.clone() {
-                let px = x as f32 - from[0];
-                let t = ((px * dx + py * dy) * inverse).clamp(0.0, 1.0);
-                let (ex, ey) = (px - t * dx, py - t * dy);
-                let pixel = &mut self.pixels[y * SIDE + x];
-                *pixel = pixel.min(ex * ex + ey * ey);
-            }
-        }
-    }
-
-    /// Turns distances into ink: full within `width` pixels of a stroke, none `softness` farther out, smooth between.
+    /// The ink of the strokes: full within `width` pixels of one, none `softness` farther out, smooth between.
     pub fn ink(&mut self, width: f32, softness: f32) {
+        let reach = width + softness;
+        self.pixels.fill(f32::INFINITY);
+        for &segment in &self.segments {
+            lower(&mut self.pixels, segment, reach);
+        }
         for pixel in &mut self.pixels {
-            let t = ((width + softness - pixel.sqrt()) / softness).clamp(0.0, 1.0);
+            let t = ((reach - pixel.sqrt()) / softness).clamp(0.0, 1.0);
             *pixel = t * t * (3.0 - 2.0 * t);
         }
     }
@@ -103,5 +88,31 @@ impl Canvas {
     /// The ink, 0 to 1, row-major.
     pub fn pixels(&self) -> &[f32] {
         &self.pixels
+    }
+}
+
+/// Lowers squared distances to those from a segment, of all pixels that are no farther than `reach`.
+fn lower(pixels: &mut [f32; SIDE * SIDE], [from, to]: [Point; 2], reach: f32) {
+    let range = |axis: usize| {
+        let low = from[axis].min(to[axis]) - reach;
+        let high = from[axis].max(to[axis]) + reach;
+        (low.max(0.0) as usize).min(SIDE)..((high.max(-1.0) + 1.0) as usize).min(SIDE)
+    };
+    let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
+    let inverse = 1.0 / (dx * dx + dy * dy).max(1e-6);
+    let (columns, rows) = (range(0), range(1));
+    for column in columns.step_by(TOGETHER) {
+        // Pixels that are farther, or met twice, have no nearer distance than they had.
+        let column = column.min(SIDE - TOGETHER);
+        let px: [f32; TOGETHER] = std::array::from_fn(|i| (column + i) as f32 - from[0]);
+        for y in rows.clone() {
+            let py = y as f32 - from[1];
+            let pixels = pixels[y * SIDE + column..].first_chunk_mut::<TOGETHER>().expect("so many are left");
+            for (pixel, px) in pixels.iter_mut().zip(px) {
+                let t = ((px * dx + py * dy) * inverse).clamp(0.0, 1.0);
+                let (ex, ey) = (px - t * dx, py - t * dy);
+                *pixel = pixel.min(ex * ex + ey * ey);
+            }
+        }
     }
 }

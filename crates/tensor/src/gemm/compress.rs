@@ -84,7 +84,7 @@ pub(super) fn known(a: Source<'_>, form: BlockForm) -> Option<&NonzeroBlocks> {
 const ROOM: usize = 2 * LANES;
 
 /// Rows of bytes, or records of what is known of them, asked for ahead.
-pub(super) const AHEAD: usize = 8;
+const AHEAD: usize = 8;
 
 /// Which elements are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,38 +17,35 @@
 //!    two rows of seven registers), not the loads, as with a row alone (two times 4.5, of 9 % fewer steps), and fewer
 //!    loops end where the CPU did not foresee it. 100 samples: 27 µs, a row alone 35. With AVX2 two rows have no room
 //!    in sixteen registers, and a row is alone.
-//! 2. *Bytes, not lists.* Known bytes ([`NonzeroBytes`]) are dealt out to places, a store each (13 µs for the 15 000 of
-//!    100 samples), and a word's bits say where they are. To append each to its pixel's list took 17 µs, for the end of
-//!    the list is loaded and stored too, and 10 more to make one list of all.
+//! 2. *All bytes are turned*, black or not, 64 samples of 16 pixels at a time, and a word's bits say which are not 0. A
+//!    register of AVX-512 has sixteen bytes of four samples; to interleave registers four times is 64 shuffles a
+//!    kilobyte, whole lines are written, and 100 samples take 8 µs, most of it for lines of images that come from L2.
+//!    Where it is known which bytes are not 0 ([`NonzeroBytes`](crate::vec::NonzeroBytes)), to store each of the 15 000
+//!    where it belongs took 16. To append each to its pixel's list took 17, for the end of the list is loaded and stored
+//!    too, and 10 more to make one list of all.
 //! 3. *The kernel* is that of `masked.rs`.
-//! 4. *Sheets* of 256 pixels, 32 KB, are dealt to before the next: as many as a byte tells apart, and L1 holds them.
-//! 5. Of images of which nothing is known all bytes are turned, in squares of 16×16, four side by side, so that a line
-//!    of an image is found once.
 //!
 //! All of it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A to C to 0.92 to
 //! 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with AVX2 there as long as before).
 //!
 //! Tried and dropped: pieces of 96 rows, and not 48, to be handed over: within the noise. Lists of the words' bits: 3
-//! µs more. Addresses of dY's rows kept as pointers, by a word of assembly, because a multiply-add with an index in its
+//! µs more. The next line of each image asked for as this one is turned: within the noise. Squares of 16×16 bytes, half
+//! a register each: as long as the stores. Addresses of dY's rows kept as pointers, by a word of assembly, because a multiply-add with an index in its
 //! address is two micro-operations: as fast.
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where dY does not
 //! allow it, all steps are done.
 
-use super::compress::AHEAD;
 use super::masked::{Masked, all};
 use super::needed::VALUES;
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
-use crate::vec::{ByteRows, CHUNK, MARK, NonzeroBytes, Record};
+use crate::vec::{ByteRows, CHUNK};
 use std::ops::Range;
 
 /// Bytes from pixel to pixel, and most samples in a block: two words of bits.
 const MOST_SAMPLES: usize = 2 * CHUNK;
-
-/// Pixels whose bytes are dealt out together: as many as a byte tells apart.
-const SHEET: usize = 256;
 
 /// Some columns of bytes, turned: a row of [`MOST_SAMPLES`] for each, a block of samples after the other.
 #[derive(Default)]
@@ -56,15 +53,12 @@ pub(super) struct Pixels {
     bytes: AlignedBuf<u8>,
     /// Rows from block to block.
     rows: usize,
-    /// Which of them is the first pixel's.
-    first: usize,
 }
 
 impl Pixels {
     /// Makes room for so many pixels of so many blocks.
     pub fn make_room(&mut self, pixels: usize, blocks: usize) {
-        // With those beside them that are dealt out or turned together with them.
-        self.bytes.make_room(blocks * (pixels.next_multiple_of(CHUNK) + MARK) * MOST_SAMPLES);
+        self.bytes.make_room(blocks * pixels.next_multiple_of(LANES) * MOST_SAMPLES);
     }
 
     /// Turns columns `pixels` of all rows, in blocks of so many rows.
@@ -75,77 +69,21 @@ impl Pixels {
         let [samples, width] = x.shape();
         assert!((1..=MOST_SAMPLES).contains(&block), "blocks of {block} samples");
         assert!(pixels.end <= width, "pixels {pixels:?} of {width}");
-        let blocks = samples.div_ceil(block);
-        self.make_room(pixels.len(), blocks);
-        let Self { bytes, rows, first } = self;
-        if let Some((found, indices)) = x.nonzero() {
-            *first = pixels.start % MARK;
-            let pixels = pixels.start - *first..pixels.end.next_multiple_of(MARK);
-            *rows = pixels.len();
-            for (indices, to) in indices.chunks(block).zip(bytes.chunks_exact_mut(*rows * MOST_SAMPLES)) {
-                exec.run(Deal { found, indices, pixels: pixels.clone(), to });
-            }
-        } else {
-            *first = 0;
-            *rows = pixels.len().next_multiple_of(CHUNK);
-            for (from, to) in (0..samples).step_by(block).zip(bytes.chunks_exact_mut(*rows * MOST_SAMPLES)) {
-                let samples = from..samples.min(from + block);
-                exec.run(Turn { x, samples, pixels: pixels.clone(), to });
-            }
+        self.make_room(pixels.len(), samples.div_ceil(block));
+        self.rows = pixels.len().next_multiple_of(LANES);
+        let blocks = self.bytes.chunks_exact_mut(self.rows * MOST_SAMPLES);
+        for (from, to) in (0..samples).step_by(block).zip(blocks) {
+            exec.run(Turn { x, samples: from..samples.min(from + block), pixels: pixels.clone(), to });
         }
     }
 
     /// The row of a pixel, counted from the first, in a block; those of the others follow.
     pub fn row(&self, number: usize, pixel: usize) -> *const u8 {
-        self.bytes[(number * self.rows + self.first + pixel) * MOST_SAMPLES..].as_ptr()
+        self.bytes[(number * self.rows + pixel) * MOST_SAMPLES..].as_ptr()
     }
 }
 
-/// Deals out the bytes that are known not to be 0.
-struct Deal<'a> {
-    found: &'a NonzeroBytes,
-    /// Which row of what was found each sample is.
-    indices: &'a [usize],
-    /// Whole sixteens of columns, but where they are the last.
-    pixels: Range<usize>,
-    to: &'a mut [u8],
-}
-
-impl Op for Deal<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { found, indices, pixels, to } = self;
-        let mut records = [Record::NONE; MOST_SAMPLES];
-        found.find(indices, &mut records);
-        let records = &records[..indices.len()];
-        for (number, to) in to.chunks_mut(SHEET * MOST_SAMPLES).enumerate() {
-            to.fill(0);
-            let sheet = pixels.start + number * SHEET;
-            let [from, until] = [sheet, pixels.end.min(sheet + SHEET)].map(|column| column / MARK);
-            for (sample, record) in records.iter().enumerate() {
-                if number == 0
-                    && let Some(next) = records.get(sample + AHEAD)
-                {
-                    next.prefetch(isa);
-                }
-                // SAFETY: the columns are columns of what was found, and those of the sheet. There is a row for each of
-                // them, and a sample is less than its length.
-                unsafe {
-                    let to = to.as_mut_ptr().add(sample);
-                    let (pairs, count) = record.pairs(from, until);
-                    for at in 0..count {
-                        let [column, byte] = (*pairs.add(at)).to_le_bytes();
-                        *to.add(usize::from(column.wrapping_sub(sheet as u8)) * MOST_SAMPLES) = byte;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Turns all bytes. What is behind the last sample, or the last pixel, is any byte.
+/// Turns a block. What is behind the last sample, or the last pixel, is any byte.
 struct Turn<'a> {
     x: ByteRows<'a>,
     samples: Range<usize>,
@@ -159,28 +97,26 @@ impl Op for Turn<'_> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { x, samples, pixels, to } = self;
-        for (pixel, to) in pixels.step_by(CHUNK).zip(to.chunks_exact_mut(CHUNK * MOST_SAMPLES)) {
-            for (sixteen, from) in samples.clone().step_by(LANES).enumerate() {
-                let sixteen_samples = from..samples.end.min(from + LANES);
-                // The last bytes of all have none behind them.
-                let mut padded = [[0; CHUNK]; LANES];
-                let mut pointers = [std::ptr::null(); LANES];
-                for ((pointer, padded), r) in pointers.iter_mut().zip(&mut padded).zip(sixteen_samples.clone()) {
-                    let row = x.from(r, pixel);
-                    *pointer = row.as_ptr();
-                    if row.len() < CHUNK {
-                        padded[..row.len()].copy_from_slice(row);
-                        *pointer = padded.as_ptr();
-                    }
+        let width = x.shape()[1];
+        for (half, from) in samples.clone().step_by(CHUNK).enumerate() {
+            let samples = from..samples.end.min(from + CHUNK);
+            let mut rows = [x.row(from).as_ptr(); CHUNK];
+            for (row, r) in rows.iter_mut().zip(samples.clone()) {
+                *row = x.row(r).as_ptr();
+            }
+            for (first, to) in pixels.clone().step_by(LANES).zip(to.chunks_exact_mut(LANES * MOST_SAMPLES)) {
+                let to = to[CHUNK * half..].as_mut_ptr();
+                if first + LANES <= width {
+                    // SAFETY: the sixteen pixels are there, and sixteen rows of so many samples.
+                    unsafe { isa.transpose_bytes(&rows, first, to, MOST_SAMPLES) }
+                    continue;
                 }
-                let first = pointers[0];
-                pointers[sixteen_samples.len()..].fill(first);
-                for (part, to) in to.chunks_exact_mut(LANES * MOST_SAMPLES).enumerate() {
-                    let from = pointers.map(|row| row.wrapping_add(LANES * part));
-                    // SAFETY: sixty-four bytes are readable at each pointer; sixteen rows are writable from column
-                    // 16·sixteen, of eight such columns, on.
-                    unsafe { isa.transpose_bytes(from, to.as_mut_ptr().add(LANES * sixteen), MOST_SAMPLES) }
+                let mut padded = [[0; LANES]; CHUNK];
+                for (padded, r) in padded.iter_mut().zip(samples.clone()) {
+                    padded[..width - first].copy_from_slice(&x.row(r)[first..]);
                 }
+                // SAFETY: as above, with pixels that are 0 behind the last.
+                unsafe { isa.transpose_bytes(&padded.each_ref().map(|row| row.as_ptr()), 0, to, MOST_SAMPLES) }
             }
         }
     }

@@ -105,6 +105,37 @@ fn transpose8(r: [__m256; 8]) -> [__m256; 8] {
     }
 }
 
+/// Registers i and i + 8, byte by byte, as registers 2i and 2i + 1, in each 128 bits.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[inline(always)]
+unsafe fn interleaved(r: [__m256i; LANES]) -> [__m256i; LANES] {
+    // SAFETY: as promised.
+    let low = |i: usize| unsafe { _mm256_unpacklo_epi8(r[i], r[i + 8]) };
+    // SAFETY: as promised.
+    let high = |i: usize| unsafe { _mm256_unpackhi_epi8(r[i], r[i + 8]) };
+    // (Not a loop: the compiler would keep the registers in memory.)
+    [
+        low(0),
+        high(0),
+        low(1),
+        high(1),
+        low(2),
+        high(2),
+        low(3),
+        high(3),
+        low(4),
+        high(4),
+        low(5),
+        high(5),
+        low(6),
+        high(6),
+        low(7),
+        high(7),
+    ]
+}
+
 // SAFETY of every `unsafe` below without its own comment: the token proves that the CPU has the instruction.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Isa for Avx2 {
@@ -177,22 +208,19 @@ impl Isa for Avx2 {
             _mm_cvtsi128_si64(_mm_shuffle_epi8(bytes, order)).to_le_bytes()
         }
     }
-    /// Rows i and i + 8 are interleaved, four times over. Each time the highest bit of a byte's row number becomes the
-    /// lowest of its column's, and that one's highest the lowest of its row's.
+    /// A register has rows i and i + 16. Those of i and i + 8 are interleaved in each half, four times over; each time
+    /// the highest bit of i becomes the lowest of a byte's column, and that one's highest the lowest of i.
     #[inline(always)]
-    unsafe fn transpose_bytes(self, from: [*const u8; LANES], to: *mut u8, stride: usize) {
-        // SAFETY: the caller promises sixteen bytes at each of `from`, and at each i·stride.
+    unsafe fn transpose_bytes(self, from: &[*const u8; 64], column: usize, to: *mut u8, stride: usize) {
+        // SAFETY: the caller promises sixteen bytes at column `column` of each row, and sixty-four at each i·stride.
         unsafe {
-            let mut r = from.map(|from| _mm_loadu_si128(from.cast()));
-            for _ in 0..4 {
-                let from = r;
-                for i in 0..8 {
-                    r[2 * i] = _mm_unpacklo_epi8(from[i], from[i + 8]);
-                    r[2 * i + 1] = _mm_unpackhi_epi8(from[i], from[i + 8]);
+            for (half, from) in from.as_chunks::<32>().0.iter().enumerate() {
+                let load = |i: usize| _mm_loadu_si128(from[i].add(column).cast());
+                let r: [__m256i; LANES] = std::array::from_fn(|i| _mm256_set_m128i(load(16 + i), load(i)));
+                let r = interleaved(interleaved(interleaved(interleaved(r))));
+                for (i, row) in r.into_iter().enumerate() {
+                    _mm256_storeu_si256(to.add(i * stride + 32 * half).cast(), row);
                 }
-            }
-            for (i, row) in r.into_iter().enumerate() {
-                _mm_storeu_si128(to.add(i * stride).cast(), row);
             }
         }
     }

@@ -49,6 +49,37 @@ fn first(count: usize) -> __mmask16 {
     ((1_u32 << count) - 1) as __mmask16
 }
 
+/// Registers i and i + 8, byte by byte, as registers 2i and 2i + 1, in each 128 bits.
+///
+/// # Safety
+/// The CPU has the instructions.
+#[inline(always)]
+unsafe fn interleaved(r: [__m512i; LANES]) -> [__m512i; LANES] {
+    // SAFETY: as promised.
+    let low = |i: usize| unsafe { _mm512_unpacklo_epi8(r[i], r[i + 8]) };
+    // SAFETY: as promised.
+    let high = |i: usize| unsafe { _mm512_unpackhi_epi8(r[i], r[i + 8]) };
+    // (Not a loop: the compiler would keep the registers in memory.)
+    [
+        low(0),
+        high(0),
+        low(1),
+        high(1),
+        low(2),
+        high(2),
+        low(3),
+        high(3),
+        low(4),
+        high(4),
+        low(5),
+        high(5),
+        low(6),
+        high(6),
+        low(7),
+        high(7),
+    ]
+}
+
 // SAFETY of every `unsafe` below without its own comment: the token proves that the CPU has the instruction.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Isa for Avx512 {
@@ -109,10 +140,23 @@ impl Isa for Avx512 {
     fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
         self.avx2().pick_bytes(bytes, order)
     }
+    /// As AVX2 does it, with rows i, i + 16, i + 32 and i + 48 in a register.
     #[inline(always)]
-    unsafe fn transpose_bytes(self, from: [*const u8; LANES], to: *mut u8, stride: usize) {
-        // SAFETY: as the caller promises.
-        unsafe { self.avx2().transpose_bytes(from, to, stride) }
+    unsafe fn transpose_bytes(self, from: &[*const u8; 64], column: usize, to: *mut u8, stride: usize) {
+        // SAFETY: the caller promises sixteen bytes at column `column` of each row, and sixty-four at each i·stride.
+        unsafe {
+            let load = |i: usize| _mm_loadu_si128(from[i].add(column).cast());
+            let r: [__m512i; LANES] = std::array::from_fn(|i| {
+                let row = _mm512_castsi128_si512(load(i));
+                let row = _mm512_inserti32x4::<1>(row, load(16 + i));
+                let row = _mm512_inserti32x4::<2>(row, load(32 + i));
+                _mm512_inserti32x4::<3>(row, load(48 + i))
+            });
+            let r = interleaved(interleaved(interleaved(interleaved(r))));
+            for (i, row) in r.into_iter().enumerate() {
+                _mm512_storeu_si512(to.add(i * stride).cast(), row);
+            }
+        }
     }
     #[inline(always)]
     fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {

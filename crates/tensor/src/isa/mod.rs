@@ -107,16 +107,17 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
         order.map(|at| bytes[usize::from(at & 7)])
     }
-    /// Transposes 16×16 bytes: `to[i·stride + j] = from[j][i]`.
+    /// Transposes 64×16 bytes: `to[i·stride + j] = from[j][column + i]`.
     ///
     /// # Safety
-    /// Each of `from` is valid for reading sixteen bytes, `to` for writing sixteen at each i·stride.
+    /// Sixteen bytes are readable from `column` of each of `from` on, and sixty-four writable from each i·stride of
+    /// `to`, i < 16.
     #[inline(always)]
-    unsafe fn transpose_bytes(self, from: [*const u8; LANES], to: *mut u8, stride: usize) {
-        for (j, from) in from.into_iter().enumerate() {
+    unsafe fn transpose_bytes(self, from: &[*const u8; 64], column: usize, to: *mut u8, stride: usize) {
+        for (j, from) in from.iter().enumerate() {
             for i in 0..LANES {
                 // SAFETY: as the caller promises.
-                unsafe { *to.add(i * stride + j) = *from.add(i) }
+                unsafe { *to.add(i * stride + j) = *from.add(column + i) }
             }
         }
     }
