@@ -20,6 +20,7 @@
 //! The book adds 1e-7 inside the logarithm instead; its loss of a certain and right answer is −1e-7 and ours 0.
 
 use crate::layer::expect_shape;
+use std::ops::Range;
 use tensor::isa::{Isa, LANES, Op};
 use tensor::profile::{Work, kernel};
 use tensor::vec::{exp_lanes, ln_lanes};
@@ -88,11 +89,8 @@ impl Op for Rows<'_> {
         for from in (0..batch).step_by(LANES) {
             let rows = LANES.min(batch - from);
             for class in (0..classes).step_by(LANES) {
-                let mut block = [zero; LANES];
-                for (r, row) in block.iter_mut().enumerate().take(rows) {
-                    *row = isa.load_part(&self.logits.row(from + r)[class..classes.min(class + LANES)]);
-                }
-                for (column, to) in isa.transpose(block).into_iter().zip(&mut self.lanes[class..]) {
+                let columns = sixteen_columns(isa, self.logits, from..from + rows, class);
+                for (column, to) in columns.into_iter().zip(&mut self.lanes[class..]) {
                     isa.store(column, to);
                 }
             }
@@ -135,6 +133,17 @@ impl Op for Rows<'_> {
         }
         (total / batch as f64) as f32
     }
+}
+
+/// Sixteen columns, from `column` on, of up to sixteen rows, a row a lane; 0 where there is none.
+#[inline(always)]
+fn sixteen_columns<I: Isa>(isa: I, x: View<'_, f32, 2>, rows: Range<usize>, column: usize) -> [I::F; LANES] {
+    let end = x.cols().min(column + LANES);
+    let mut block = [isa.splat(0.0); LANES];
+    for (row, r) in block.iter_mut().zip(rows) {
+        *row = isa.load_part(&x.row(r)[column..end]);
+    }
+    isa.transpose(block)
 }
 
 /// The class of the greatest logit: the first of equals, or the first that is NaN if any is (as NumPy's `argmax` has
@@ -180,12 +189,8 @@ impl Op for CountRight<'_> {
             let (mut greatest, mut best) = (isa.splat(f32::NEG_INFINITY), isa.splat(0.0));
             let mut nans = 0;
             for class in (0..classes).step_by(LANES) {
-                let columns = class..classes.min(class + LANES);
-                let mut block = [isa.splat(0.0); LANES];
-                for (r, row) in block.iter_mut().enumerate().take(labels.len()) {
-                    *row = isa.load_part(&logits.row(from + r)[columns.clone()]);
-                }
-                for (class, x) in columns.zip(isa.transpose(block)) {
+                let columns = sixteen_columns(isa, logits, from..from + labels.len(), class);
+                for (class, x) in (class..classes).zip(columns) {
                     let above = isa.lt(greatest, x);
                     greatest = isa.select(above, x, greatest);
                     best = isa.select(above, isa.splat(class as f32), best);

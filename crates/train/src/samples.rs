@@ -129,8 +129,8 @@ impl Samples {
         self.dataset().is_clone_of(other.dataset())
     }
 
-    /// Their pixels that are not 0, if products ask for them.
-    pub(crate) fn nonzero(&self, exec: Exec) -> Option<&NonzeroBytes> {
+    /// Their pixels that are not 0, if products ask for them: looked for once.
+    pub fn nonzero(&self, exec: Exec) -> Option<&NonzeroBytes> {
         let dataset = self.dataset();
         self.0.nonzero.get_or_init(|| find_nonzero(exec, dataset.pixels(), dataset.width())).as_ref()
     }

@@ -9,7 +9,6 @@ use crate::language::words;
 use crate::statistics::{mean, plus_minus, spread};
 use layers::{Batch, Pass, count_right};
 use serde_json::{Value, json};
-use tensor::gemm::find_nonzero;
 use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, exp};
 use tensor::{Exec, View};
 use train::{Error, Samples, Trainer};
@@ -46,18 +45,17 @@ impl Ensemble {
     /// outputs over the test images. A mask is an image's own: each image is judged by so many sub-networks.
     pub fn of(exec: Exec, trainer: &mut Trainer, test: &Samples) -> Result<Self, Error> {
         let scaled = trainer.accuracy(test)?;
-        let test = test.dataset();
+        // Each batch is multiplied for every sub-network: what is not 0 in it is found once.
+        let (test, found) = (test.dataset(), test.nonzero(exec));
         let (steps, network) = (trainer.steps(), trainer.network());
         let classes = network.architecture().classes;
         let indices: Vec<usize> = (0..test.len()).collect();
-        // Each batch is multiplied for every sub-network: what is not 0 in it is found once.
-        let found = find_nonzero(exec, test.pixels(), test.width());
         let mut right = vec![0_usize; SIZES.len()];
         let batches = indices.chunks(TOGETHER).zip(test.labels().chunks(TOGETHER));
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;
-            let blocks = found.as_ref().and_then(|found| {
+            let blocks = found.and_then(|found| {
                 // They are in the order of the files, no two alike.
                 let form = BlockForm { rows: 1, ..network.block_of(exec, found)? };
                 Some(NonzeroBlocks::of(found, images, form))
