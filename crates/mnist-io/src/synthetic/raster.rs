@@ -8,7 +8,7 @@ pub(super) const SIDE: usize = 28;
 /// Pieces a curve is cut into between two of its points.
 const PIECES: usize = 6;
 
-/// Pixels of a row whose distances are computed together: two or four vectors, of any ISA.
+/// Pixels of a row whose distances are computed together: two vectors of SSE2, one of AVX2.
 const TOGETHER: usize = 8;
 
 /// Strokes that are noted, and then the ink they leave.
@@ -102,7 +102,7 @@ fn lower(pixels: &mut [f32; SIDE * SIDE], [from, to]: [Point; 2], reach: f32) {
     let inverse = 1.0 / (dx * dx + dy * dy).max(1e-6);
     let (columns, rows) = (range(0), range(1));
     for column in columns.step_by(TOGETHER) {
-        // Pixels that are farther, or met twice, have no nearer distance than they had.
+        // Some pixels are farther, which leaves them without ink, or met twice.
         let column = column.min(SIDE - TOGETHER);
         let px: [f32; TOGETHER] = std::array::from_fn(|i| (column + i) as f32 - from[0]);
         for y in rows.clone() {

@@ -25,13 +25,14 @@
 //!    too, and 10 more to make one list of all.
 //! 3. *The kernel* is that of `masked.rs`.
 //!
-//! All of it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A to C to 0.92 to
-//! 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with AVX2 there as long as before).
+//! Without 2, all of it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A to C to
+//! 0.92 to 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with AVX2 there as long as before); 2 took the
+//! chapter's search to 0.985, and is as fast as stores where images come from beyond L2.
 //!
 //! Tried and dropped: pieces of 96 rows, and not 48, to be handed over: within the noise. Lists of the words' bits: 3
-//! µs more. The next line of each image asked for as this one is turned: within the noise. Squares of 16×16 bytes, half
-//! a register each: as long as the stores. Addresses of dY's rows kept as pointers, by a word of assembly, because a multiply-add with an index in its
-//! address is two micro-operations: as fast.
+//! µs more. The next line of each image asked for as this one is turned, or all bytes of the next batch with what is
+//! known of it: within the noise. Addresses of dY's rows kept as pointers, by a word of assembly, because a multiply-add
+//! with an index in its address is two micro-operations: as fast.
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where dY does not
 //! allow it, all steps are done.

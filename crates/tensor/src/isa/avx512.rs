@@ -59,7 +59,8 @@ unsafe fn interleaved(r: [__m512i; LANES]) -> [__m512i; LANES] {
     let low = |i: usize| unsafe { _mm512_unpacklo_epi8(r[i], r[i + 8]) };
     // SAFETY: as promised.
     let high = |i: usize| unsafe { _mm512_unpackhi_epi8(r[i], r[i + 8]) };
-    // (Not a loop: the compiler would keep the registers in memory.)
+    // (Not a loop: the compiler would keep the registers in memory. Not one function for both ISAs, with closures for
+    // the instructions: they would be called.)
     [
         low(0),
         high(0),
