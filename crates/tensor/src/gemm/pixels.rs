@@ -25,9 +25,10 @@
 //!    too, and 10 more to make one list of all.
 //! 3. *The kernel* is that of `masked.rs`.
 //!
-//! Without 2, all of it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A to C to
-//! 0.92 to 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with AVX2 there as long as before); 2 took the
-//! chapter's search to 0.985, and is as fast as stores where images come from beyond L2.
+//! With stores, and not 2, it took dW of 100 samples from 69 to 52 µs, of 128 from 94 to 70, and a step of workloads A
+//! to C to 0.92 to 0.94 of its time (AVX-512, 2 cores of an Intel server CPU; with AVX2 there as long as before); 2 took
+//! the chapter's search to 0.985, workloads A, B and C to 0.99, 0.99 and 1.0, and with two threads to 0.97, 0.96 and
+//! 0.98.
 //!
 //! Tried and dropped: pieces of 96 rows, and not 48, to be handed over: within the noise. Lists of the words' bits: 3
 //! µs more. The next line of each image asked for as this one is turned, or all bytes of the next batch with what is
