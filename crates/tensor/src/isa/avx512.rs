@@ -59,26 +59,7 @@ unsafe fn interleaved(r: [__m512i; LANES]) -> [__m512i; LANES] {
     let low = |i: usize| unsafe { _mm512_unpacklo_epi8(r[i], r[i + 8]) };
     // SAFETY: as promised.
     let high = |i: usize| unsafe { _mm512_unpackhi_epi8(r[i], r[i + 8]) };
-    // (Not a loop: the compiler would keep the registers in memory. Not one function for both ISAs, with closures for
-    // the instructions: they would be called.)
-    [
-        low(0),
-        high(0),
-        low(1),
-        high(1),
-        low(2),
-        high(2),
-        low(3),
-        high(3),
-        low(4),
-        high(4),
-        low(5),
-        high(5),
-        low(6),
-        high(6),
-        low(7),
-        high(7),
-    ]
+    one_by_one!(low, high)
 }
 
 // SAFETY of every `unsafe` below without its own comment: the token proves that the CPU has the instruction.

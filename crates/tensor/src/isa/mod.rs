@@ -36,6 +36,15 @@
 //! }
 //! ```
 
+/// Two functions of 0 to 7, in turns. (Not a loop: the compiler would keep the registers in memory. Not a function that
+/// is given them: they would be called, and the chapter's search took 1.13 of its time.)
+#[cfg(target_arch = "x86_64")]
+macro_rules! one_by_one {
+    ($f:ident, $g:ident) => {
+        [$f(0), $g(0), $f(1), $g(1), $f(2), $g(2), $f(3), $g(3), $f(4), $g(4), $f(5), $g(5), $f(6), $g(6), $f(7), $g(7)]
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
