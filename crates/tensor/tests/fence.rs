@@ -4,8 +4,9 @@
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
-use tensor::gemm::Blocking;
+use tensor::gemm::{Blocking, consume_bytes, multiply_bytes};
 use tensor::isa::{AnyIsa, Isa, LANES, Op};
+use tensor::vec::ByteRows;
 use tensor::{Epilogue, Exec, Gemm, View, ViewMut};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
@@ -21,17 +22,17 @@ const NOTHING: i32 = 0;
 const READ_WRITE: i32 = 3;
 const PRIVATE_ANONYMOUS: i32 = 0x22;
 
-/// Floats between two unreadable pages, touching one of them.
-struct Fenced {
+/// Numbers between two unreadable pages, touching one of them.
+struct Fenced<T> {
     start: *mut u8,
     bytes: usize,
-    floats: *mut f32,
+    data: *mut T,
     len: usize,
 }
 
-impl Fenced {
+impl<T: Copy> Fenced<T> {
     /// A copy of `data` that ends at a fence, or else begins at one.
-    fn new(data: &[f32], at_the_end: bool) -> Self {
+    fn new(data: &[T], at_the_end: bool) -> Self {
         let body = size_of_val(data).next_multiple_of(PAGE);
         let bytes = body + 2 * PAGE;
         // SAFETY: new private memory, of which the first and the last page are then closed; the copy goes between them.
@@ -41,26 +42,26 @@ impl Fenced {
             assert_eq!(mprotect(start, PAGE, NOTHING), 0);
             assert_eq!(mprotect(start.add(PAGE + body), PAGE, NOTHING), 0);
             let offset = if at_the_end { PAGE + body - size_of_val(data) } else { PAGE };
-            let floats = start.add(offset).cast::<f32>();
-            floats.copy_from_nonoverlapping(data.as_ptr(), data.len());
-            Self { start, bytes, floats, len: data.len() }
+            let copy = start.add(offset).cast::<T>();
+            copy.copy_from_nonoverlapping(data.as_ptr(), data.len());
+            Self { start, bytes, data: copy, len: data.len() }
         }
     }
 
-    fn get(&self) -> &[f32] {
+    fn get(&self) -> &[T] {
         // SAFETY: `new` has written them; they live as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.floats, self.len) }
+        unsafe { std::slice::from_raw_parts(self.data, self.len) }
     }
 
-    fn get_mut(&mut self) -> &mut [f32] {
+    fn get_mut(&mut self) -> &mut [T] {
         // SAFETY: as in `get`, and `self` is borrowed alone.
-        unsafe { std::slice::from_raw_parts_mut(self.floats, self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
     }
 }
 
-impl Drop for Fenced {
+impl<T> Drop for Fenced<T> {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new`, and nobody holds the floats any more.
+        // SAFETY: mapped by `new`, and nobody holds the data any more.
         unsafe { munmap(self.start, self.bytes) };
     }
 }
@@ -124,6 +125,40 @@ fn no_product_reads_or_writes_beyond_its_operands() {
             multiply(isa, &a, &b, &biases, &mut want);
             multiply(isa, fenced_a.get(), fenced_b.get(), fenced_biases.get(), c.get_mut());
             assert_bits(&format!("case {case}: {m}x{k}x{n} {turned:?} on {}", isa.name()), c.get(), &want);
+        }
+    }
+}
+
+#[test]
+fn no_product_of_images_reads_beyond_the_images() {
+    let mut rng = Rng::new(3);
+    // Blocks of which the last, or the only one, is shorter than the sixty-four bytes that are looked at together, as
+    // long, and longer.
+    for width in [1, 31, 33, 63, 64, 65, 111, 112, 113, 127, 175, 176, 177, 240, 784] {
+        for n in [20, 100, 230] {
+            let (images, rows, at_the_end) = (40, rng.usize_in(33..80), rng.usize_in(0..3) > 0);
+            let byte = |_| if rng.unit() < 0.8 { 0 } else { rng.usize_in(0..256) as u8 };
+            let bytes: Vec<u8> = (0..images * width).map(byte).collect();
+            // The first and the last are among them.
+            let mut indices: Vec<usize> = (0..rows).map(|_| rng.usize_in(0..images)).collect();
+            [indices[rows / 2], indices[rows - 1]] = [0, images - 1];
+            let (b, dy) = (rng.vec_f32(width * n), rng.vec_f32(rows * n));
+            let products = |exec, bytes: &[u8]| {
+                let (mut c, mut dw) = (vec![f32::NAN; rows * n], vec![f32::NAN; width * n]);
+                let x = ByteRows::new(bytes, width, &indices);
+                let to = ViewMut::new(&mut c, [rows, n]).expect("fits");
+                multiply_bytes(exec, x, view(&b, [width, n], false), None, to, Epilogue::None).expect("fits");
+                let keep = |_: Exec, piece: &[f32], [to]: [&mut [f32]; 1]| to.copy_from_slice(piece);
+                consume_bytes(exec, x, view(&dy, [rows, n], false), [&mut dw], &keep).expect("fits");
+                [c, dw]
+            };
+            let fenced = Fenced::new(&bytes, at_the_end);
+            let want = products(Exec::with_isa(AnyIsa::available().next().expect("portable"), 1), &bytes);
+            for isa in AnyIsa::available() {
+                for (got, want) in products(Exec::with_isa(isa, 1), fenced.get()).iter().zip(&want) {
+                    assert_bits(&format!("{rows} of width {width}, {n} columns on {}", isa.name()), got, want);
+                }
+            }
         }
     }
 }

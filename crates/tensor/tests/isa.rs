@@ -155,11 +155,12 @@ fn min_and_max_give_the_second_operand_of_nan_and_of_two_zeros() {
 }
 
 /// The operations that move or change bits and round nothing: these keep the payload of a NaN.
-const WORD_TWINS: [(&str, Twin<u32>); 16] = [
+const WORD_TWINS: [(&str, Twin<u32>); 17] = [
     ("abs", |a, _, _| a & 0x7fff_ffff),
     ("neg", |a, _, _| a ^ 0x8000_0000),
     ("lt and select", |a, b, c| if f32::from_bits(a) < f32::from_bits(b) { c } else { a }),
     ("le and select", |a, b, c| if f32::from_bits(a) <= f32::from_bits(b) { c } else { b }),
+    ("ne and select", |a, b, c| if f32::from_bits(a) != f32::from_bits(b) { c } else { a }),
     ("is_nan and select", |a, b, c| if f32::from_bits(a).is_nan() { b } else { c }),
     ("load and store", |a, _, _| a),
     ("as_bits and as_floats", |a, _, _| a),
@@ -176,7 +177,7 @@ const WORD_TWINS: [(&str, Twin<u32>); 16] = [
 
 struct WordOps([Words; 3]);
 impl Op for WordOps {
-    type Output = [Words; 16];
+    type Output = [Words; 17];
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) -> Self::Output {
         let [a, b, c] = self.0.map(|x| isa.load(&x.map(f32::from_bits)));
@@ -186,6 +187,7 @@ impl Op for WordOps {
             isa.neg(a),
             isa.select(isa.lt(a, b), c, a),
             isa.select(isa.le(a, b), c, b),
+            isa.select(isa.ne(a, b), c, a),
             isa.select(isa.is_nan(a), b, c),
             a,
             isa.as_floats(isa.as_bits(a)),

@@ -8,6 +8,7 @@ use mnist_io::Sampler;
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tensor::Exec;
+use tensor::gemm::prefetch_nonzero;
 use tensor::team::session;
 use tensor::vec::sum_squares;
 
@@ -149,7 +150,7 @@ impl Trainer {
         let x = Batch::Bytes(self.data.batch(exec, &self.indices));
         let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
         if let Some(nonzero) = self.data.nonzero(exec) {
-            nonzero.prefetch(exec, &self.next);
+            prefetch_nonzero(exec, nonzero, &self.next);
         }
         let loss = f64::from(loss) + penalty;
         let of_epoch = if self.steps.is_multiple_of(per_epoch) { 0.0 } else { self.epoch_loss };

@@ -9,7 +9,7 @@ use crate::language::words;
 use crate::statistics::{mean, plus_minus, spread};
 use layers::{Batch, Pass, count_right};
 use serde_json::{Value, json};
-use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, exp};
+use tensor::vec::{ByteRows, exp};
 use tensor::{Exec, View};
 use train::{Error, Samples, Trainer};
 
@@ -55,13 +55,8 @@ impl Ensemble {
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;
-            let blocks = found.and_then(|found| {
-                // They are in the order of the files, no two alike.
-                let form = BlockForm { rows: 1, ..network.block_of(exec, found)? };
-                Some(NonzeroBlocks::of(found, images, form))
-            });
             let rows = ByteRows::new(test.pixels(), test.width(), images);
-            let batch = Batch::Bytes(blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks)));
+            let batch = Batch::Bytes(found.into_iter().fold(rows, ByteRows::with_nonzero));
             for (size, right) in SIZES.into_iter().zip(&mut right) {
                 while sampled < size {
                     // A step of its own for each batch and sub-network: no two share their masks.

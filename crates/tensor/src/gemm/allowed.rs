@@ -142,17 +142,20 @@ impl<I: Isa> Least<I> {
         Self([isa.splat(f32::MAX); 4])
     }
 
-    /// Takes in sixteen sizes, in one of the chains.
+    /// Takes in the sizes of sixteen elements, of those that are not 0, in one of the chains. Returns which those are.
     #[inline(always)]
-    pub fn see(&mut self, isa: I, chain: usize, sizes: I::F) {
-        self.0[chain] = isa.min(before(isa, sizes), self.0[chain]);
+    pub fn see(&mut self, isa: I, chain: usize, x: I::F) -> u64 {
+        let (nonzero, least) = (isa.ne(x, isa.splat(0.0)), self.0[chain]);
+        // (Of a NaN and another the minimum is the other.)
+        self.0[chain] = isa.select(nonzero, isa.min(isa.abs(x), least), least);
+        isa.bits(nonzero).into()
     }
 
     /// Whether each reaches `least`.
     #[inline(always)]
     pub fn reaches(self, isa: I, least: f32) -> bool {
         let [a, b, c, d] = self.0;
-        at_least(isa, isa.min(isa.min(a, b), isa.min(c, d)), least)
+        isa.bits(isa.lt(isa.min(isa.min(a, b), isa.min(c, d)), isa.splat(least))) == 0
     }
 }
 

@@ -20,7 +20,8 @@
 //! 4. *Found once.* Of images that are multiplied again and again what is not 0 is known ([`NonzeroBytes`]), and is
 //!    copied, thirty-two at a time. It took the chapter's search to 0.95 of its time, workload A to 0.94. Asked for
 //!    eight records ahead, and not all at once: that was waited for. Of a batch that comes again as it was, there are
-//!    lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done.
+//!    lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done. (With AVX-512 images are listed no more,
+//!    but for those: `images.rs`.)
 //! 5. *Masks* (AVX-512). A vector's elements and their numbers are brought together by two instructions, and written
 //!    whole: two µs for 128×100. (Of bytes there is no such instruction in AVX-512 F, BW, DQ and VL: they are found as
 //!    AVX2 finds them.)
@@ -73,11 +74,10 @@ impl Cut {
     }
 }
 
-/// The elements of A in a form that a product can read, with as many rows to a list as `form` has or fewer, if they are
-/// known and need not be found.
+/// The elements of A in the form in which a product reads them, if they are known and need not be found.
 pub(super) fn known(a: Source<'_>, form: BlockForm) -> Option<&NonzeroBlocks> {
     let Source::Bytes(bytes) = a else { return None };
-    bytes.blocks().filter(|known| known.form().columns == form.columns && known.form().rows <= form.rows)
+    bytes.blocks().filter(|known| known.form() == form)
 }
 
 /// Elements are written sixteen at a time, and pairs of a byte and its step thirty-two.

@@ -27,8 +27,9 @@
 //! 4. *Accumulators kept aside*, a panel's rows one after the other, and not in C, for the same reason: before that it
 //!    took as long as with every step done.
 //! 5. *A transposed A* (dW = Xᵀ·dY) and *images* are the same, once they are compressed (`compress.rs`). Transposed
-//!    images, where pixels side by side are alike (`pixels.rs`), and with AVX-512 rows of up to 128 floats are not
-//!    listed: bits say what is not 0, and two rows of C are computed at once (`masked.rs`).
+//!    images, where pixels side by side are alike (`pixels.rs`), and with AVX-512 images where they lie (`images.rs`)
+//!    and rows of up to 128 floats are not listed: bits say what is not 0, and two rows of C are computed at once
+//!    (`masked.rs`).
 //! 6. *Steps looked up ahead.* A step's number is loaded and multiplied to be the address of thirteen loads. Where it
 //!    was found when it was needed, those waited, and the loads behind them too: 9 cycles a step. Two steps ahead, it
 //!    took workload D to 0.9 of its time, and A, B and C to 0.95.
@@ -58,7 +59,8 @@
 //!
 //! Two rows at once (AVX-512) with a list each, so that a chain of seven registers is not waited for: as fast, for it
 //! is loads that are waited for; and with thirteen the compiler kept the accumulators in memory. Two rows that share a
-//! list of the steps that either needs, and each row of B, where they are not alike: no faster.
+//! list of the steps that either needs, and each row of B, where they are not alike: no faster. (With bits, for which
+//! nothing is copied, it is: `images.rs`.)
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where B does not
 //! allow it, all elements of A are listed.
@@ -67,6 +69,7 @@ use super::HALF_LANES;
 use super::allowed::least_of;
 use super::block::tail;
 use super::compress::{Compressed, Cut, Listed, MOST_STEPS, blocks, known};
+use super::images::InPlaceBytes;
 use super::masked::{Bits, InPlace};
 use super::microkernel::{Row, Tile, finish, load_whole, store_whole};
 use super::needed::VALUES;
@@ -117,7 +120,7 @@ impl Buffers {
             self.pixels.make_room(rows, x.shape()[0].div_ceil(block));
         } else if in_place(row, a).is_some() {
             self.bits.make_room(rows, a.shape()[1], block);
-        } else {
+        } else if is_listed(row, a) {
             if known(a, cut.form).is_none() {
                 self.compressed.make_room(a, rows, block);
             }
@@ -144,6 +147,15 @@ pub(super) fn in_place<'r>(row: &'r table::Row, a: Source<'_>) -> Option<&'r InP
             Some(rows)
         }
         _ => None,
+    }
+}
+
+/// Whether the elements of A are listed.
+fn is_listed(row: &table::Row, a: Source<'_>) -> bool {
+    match (a, &row.elements) {
+        (_, None) | (Source::BytesTransposed(_), _) => false,
+        (Source::Floats(_), _) => in_place(row, a).is_none(),
+        (Source::Bytes(_), Some(elements)) => matches!(elements.images, Images::OneByOne(_)),
     }
 }
 
@@ -399,11 +411,11 @@ pub(super) fn band(
             pixels.turn(exec, x, group.clone(), block);
         } else if let (Source::Floats(a), Some(_)) = (a, in_place) {
             bits.find(exec, a, group.clone(), block);
-        } else if known.is_none() {
+        } else if is_listed(row, a) && known.is_none() {
             compressed.find(exec, a, group.clone(), block, Listed::Needed);
         }
-        // Turned images are there in full, and what is read in place.
-        let mut has_all = matches!(a, Source::BytesTransposed(_)) || in_place.is_some();
+        // What is not listed is there in full.
+        let mut has_all = !is_listed(row, a);
         for (from, registers) in panels(columns.len(), register) {
             let (from, width) = (columns.start + from, register * registers);
             let count = width.min(columns.end - from);
@@ -468,13 +480,17 @@ pub(super) fn band(
                                     kernels.floats[kernel](&mut Rows { a, panel, accumulators, first, last });
                                 }
                             },
-                            Source::Bytes(_) => match (known.filter(|_| allowed), kernels.images) {
-                                (Some(known), Images::TwoByTwo(kernels)) if known.form().rows == 2 => {
+                            Source::Bytes(x) => match (kernels.images, known.filter(|_| allowed)) {
+                                (Images::TwoByTwo { known: kernels, .. }, Some(known)) => {
                                     let (count, elements) = (rows.len(), Twos(known.of_two()));
                                     let a = Lists { rows: count, starts: known.starts(number, rows), elements };
                                     kernels[kernel](&mut Rows { a, panel, accumulators, first, last });
                                 }
-                                (known, _) => {
+                                (Images::TwoByTwo { in_place: kernels, .. }, None) => {
+                                    let a = InPlaceBytes::new(x, rows, steps.clone(), allowed);
+                                    kernels[kernel](&mut Rows { a, panel, accumulators, first, last });
+                                }
+                                (Images::OneByOne(kernels), known) => {
                                     let (count, pairs) =
                                         (rows.len(), known.map_or(found.pairs(), NonzeroBlocks::of_one));
                                     let starts = match known {
@@ -482,7 +498,7 @@ pub(super) fn band(
                                         None => starts(within),
                                     };
                                     let a = Lists { rows: count, starts, elements: Pairs(pairs) };
-                                    kernels.bytes[kernel](&mut Rows { a, panel, accumulators, first, last });
+                                    kernels[kernel](&mut Rows { a, panel, accumulators, first, last });
                                 }
                             },
                             Source::BytesTransposed(_) => {

@@ -18,7 +18,8 @@
 //! | `compress.rs` | the elements of A that are not 0, one after the other |
 //! | `compressed.rs` | another way to leave out zeros: a row of C at a time |
 //! | `masked.rs` | the same without lists, for rows that bits tell of: one at a time, or two |
-//! | `pixels.rs` | such rows of images: transposed, a row a pixel |
+//! | `images.rs` | such rows of images where they lie |
+//! | `pixels.rs` | and transposed, a row a pixel |
 //! | `consume.rs` | a product that is handed over piece by piece instead of being stored |
 //! | `plan.rs` | what is packed, how it is blocked, which threads do what: [`Plan`] |
 //! | `driver.rs` | the loops around the tile |
@@ -46,6 +47,7 @@ mod compress;
 mod compressed;
 mod consume;
 mod driver;
+mod images;
 pub mod ladder;
 mod listed;
 mod masked;
@@ -62,7 +64,7 @@ mod table;
 pub use crate::team::Workers;
 pub use bytes::multiply_bytes;
 pub use consume::{consume, consume_bytes, consume_pays};
-pub use needed::{block_of_nonzero, find_nonzero};
+pub use needed::{block_of_nonzero, find_nonzero, prefetch_nonzero};
 use operands::Source;
 use plan::Product;
 pub use plan::{Blocking, Plan, Split};

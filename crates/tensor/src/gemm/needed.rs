@@ -51,7 +51,7 @@ use super::block::first_row;
 use super::compressed::{FEWEST_REGISTERS, in_place};
 use super::operands::Source;
 use super::plan::{Blocking, RowsAre, block_of_elements};
-use super::table::{self, ByElement, InPlaceRows};
+use super::table::{self, ByElement, Images, InPlaceRows};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
@@ -369,16 +369,20 @@ fn nonzero_bytes(bytes: &[u8]) -> u64 {
 pub(super) fn nonzero_bits<I: Isa>(isa: I, floats: &[f32], least: &mut Least<I>) -> u64 {
     let (whole, rest) = floats.as_chunks::<LANES>();
     let mut bits = 0;
-    // Unrolled: there are four vectors at most.
+    // Unrolled, with nothing to ask where there are four vectors, as there are at most.
+    if let Ok(four) = <&[_; CHUNK / LANES]>::try_from(whole) {
+        for (part, x) in four.iter().enumerate() {
+            bits |= least.see(isa, part, isa.load(x)) << (LANES * part);
+        }
+        return bits;
+    }
     for part in 0..CHUNK / LANES {
         let x = match whole.get(part) {
             Some(x) => isa.load(x),
             None if part == whole.len() && !rest.is_empty() => isa.load_part(rest),
             None => break,
         };
-        let size = isa.abs(x);
-        bits |= u64::from(!isa.bits(isa.le(size, isa.splat(0.0)))) << (LANES * part);
-        least.see(isa, part, size);
+        bits |= least.see(isa, part, x) << (LANES * part);
     }
     bits
 }
@@ -436,6 +440,17 @@ fn is_short(exec: Exec, source: Source<'_>) -> bool {
 /// If the bytes are no whole rows.
 pub fn find_nonzero(exec: Exec, bytes: &[u8], width: usize) -> Option<NonzeroBytes> {
     if table::row(exec.isa()).elements.is_some() { NonzeroBytes::of(exec, bytes, width) } else { None }
+}
+
+/// Asks for what is known of some rows of images, for a product of them that is to come next, where products read it.
+/// Cost: 0.1 µs an image that is not in the caches.
+///
+/// # Panics
+/// If a row is not there.
+pub fn prefetch_nonzero(exec: Exec, found: &NonzeroBytes, rows: &[usize]) {
+    if let Some(ByElement { images: Images::OneByOne(_), .. }) = table::row(exec.isa()).elements {
+        found.prefetch(exec, rows);
+    }
 }
 
 /// How products read [`NonzeroBlocks`](crate::vec::NonzeroBlocks) of a batch of images, B×k, that is multiplied with

@@ -137,6 +137,8 @@ pub(super) struct Turned {
 }
 
 impl Masked for Turned {
+    type Row = *const u8;
+
     #[inline(always)]
     fn shape(self) -> [usize; 2] {
         [self.rows, self.samples]
@@ -160,8 +162,13 @@ impl Masked for Turned {
     }
 
     #[inline(always)]
-    unsafe fn element(self, row: usize, sample: usize) -> f32 {
+    unsafe fn row(self, row: usize) -> *const u8 {
+        self.bytes.wrapping_add(row * MOST_SAMPLES)
+    }
+
+    #[inline(always)]
+    unsafe fn element(row: *const u8, sample: usize) -> f32 {
         // SAFETY: as promised.
-        VALUES[usize::from(unsafe { *self.bytes.add(row * MOST_SAMPLES + sample) })]
+        VALUES[usize::from(unsafe { *row.add(sample) })]
     }
 }

@@ -2,6 +2,7 @@
 
 use super::HALF_LANES;
 use super::compressed::{Floats, Listing, Lists, ListsKernel, MaskedKernel, Pairs, Rows, Twos, listed_rows};
+use super::images::InPlaceBytes;
 use super::masked::{InPlace, Masked, masked_rows};
 use super::microkernel::{Tile, tiles};
 use super::pixels::Turned;
@@ -39,8 +40,6 @@ pub(super) struct ByElement {
     /// Those of 7 to 13 registers, where A is floats.
     pub floats: &'static [ListsKernel<Floats>],
     /// The same where A is bytes.
-    pub bytes: &'static [ListsKernel<Pairs>],
-    /// The same where A is bytes of which it is known which are not 0, in blocks of the product's own.
     pub images: Images,
     /// The same where A is bytes that are turned ([`super::pixels`]).
     pub pixels: &'static [MaskedKernel<Turned>],
@@ -57,21 +56,26 @@ pub(super) struct ByElement {
     pub short: usize,
 }
 
-/// Products of images that are known.
+/// Products of images.
 #[derive(Clone, Copy)]
 pub(super) enum Images {
-    /// A row at a time: `bytes`.
-    OneByOne,
-    /// Two that share a list.
-    TwoByTwo(&'static [ListsKernel<Twos>]),
+    /// A row at a time, of lists.
+    OneByOne(&'static [ListsKernel<Pairs>]),
+    /// Two at once.
+    TwoByTwo {
+        /// Where they lie ([`super::images`]).
+        in_place: &'static [MaskedKernel<InPlaceBytes>],
+        /// Of lists that two rows share, which are known.
+        known: &'static [ListsKernel<Twos>],
+    },
 }
 
 impl Images {
     /// Rows that are computed at once.
     pub fn at_once(self) -> usize {
         match self {
-            Self::OneByOne => 1,
-            Self::TwoByTwo(_) => 2,
+            Self::OneByOne(_) => 1,
+            Self::TwoByTwo { .. } => 2,
         }
     }
 }
@@ -250,8 +254,7 @@ static AVX2: Row = Row {
     floats_pay: None,
     elements: Some(ByElement {
         floats: of_halves!(avx2_rows, _),
-        bytes: of_halves!(avx2_rows, _),
-        images: Images::OneByOne,
+        images: Images::OneByOne(of_halves!(avx2_rows, _)),
         pixels: of_halves!(avx2_masked, _, 1),
         in_place: None,
         pays: 0.79,
@@ -339,8 +342,7 @@ static AVX512: Row = Row {
     floats_pay: Some(0.8),
     elements: Some(ByElement {
         floats: of_vectors!(avx512_rows, _, 1),
-        bytes: of_vectors!(avx512_rows, _, 1),
-        images: Images::TwoByTwo(of_vectors!(avx512_rows, _, 2)),
+        images: Images::TwoByTwo { in_place: of_vectors!(avx512_masked, _, 2), known: of_vectors!(avx512_rows, _, 2) },
         pixels: of_vectors!(avx512_masked, _, 2),
         in_place: Some(InPlaceRows { kernels: of_vectors!(avx512_masked, _, 2), at_once: 2, pays: 0.9, costs: 10.0 }),
         pays: 0.75,

@@ -315,6 +315,10 @@ impl Isa for Avx2 {
         unsafe { (_mm256_cmp_ps::<_CMP_LE_OQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_LE_OQ>(a.1, b.1)) }
     }
     #[inline(always)]
+    fn ne(self, a: Self::F, b: Self::F) -> Self::M {
+        unsafe { (_mm256_cmp_ps::<_CMP_NEQ_UQ>(a.0, b.0), _mm256_cmp_ps::<_CMP_NEQ_UQ>(a.1, b.1)) }
+    }
+    #[inline(always)]
     fn is_nan(self, a: Self::F) -> Self::M {
         unsafe { (_mm256_cmp_ps::<_CMP_UNORD_Q>(a.0, a.0), _mm256_cmp_ps::<_CMP_UNORD_Q>(a.1, a.1)) }
     }

@@ -240,6 +240,10 @@ impl Isa for Avx512 {
         unsafe { _mm512_cmp_ps_mask::<_CMP_LE_OQ>(a, b) }
     }
     #[inline(always)]
+    fn ne(self, a: Self::F, b: Self::F) -> Self::M {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, b) }
+    }
+    #[inline(always)]
     fn is_nan(self, a: Self::F) -> Self::M {
         unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a) }
     }

@@ -217,6 +217,8 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;
     /// `a ≤ b`; false where either is NaN.
     fn le(self, a: Self::F, b: Self::F) -> Self::M;
+    /// `a ≠ b`; true where either is NaN.
+    fn ne(self, a: Self::F, b: Self::F) -> Self::M;
     /// `a` is NaN.
     fn is_nan(self, a: Self::F) -> Self::M;
     /// Which lanes are true: bit i for lane i.

@@ -133,6 +133,10 @@ impl Isa for Portable {
         zip(a, b, |a, b| a <= b)
     }
     #[inline(always)]
+    fn ne(self, a: Self::F, b: Self::F) -> Self::M {
+        zip(a, b, |a, b| a != b)
+    }
+    #[inline(always)]
     fn is_nan(self, a: Self::F) -> Self::M {
         map(a, f32::is_nan)
     }

@@ -19,8 +19,10 @@
 //!
 //! *The next batch's records* lie anywhere in 24 MB, and a product that meets them there waits: forward of 128 images
 //! takes 113 µs instead of 90. So a trainer draws a batch ahead, and asks for all of its records at the end of a step
-//! ([`NonzeroBytes::prefetch`]), which takes 12 to 16 µs, and workloads A and B to 0.95 to 0.98 of their time, the less
-//! the noisier the hour. (A few at a time, between the layers, was no better. Pages of 2 MB made no difference.)
+//! ([`prefetch_nonzero`](crate::gemm::prefetch_nonzero)), which takes 12 to 16 µs, and workloads A and B to 0.95 to 0.98
+//! of their time, the less the noisier the hour. (A few at a time, between the layers, was no better. Pages of 2 MB made
+//! no difference.) With AVX-512 no product reads the records of a batch: it reads the images (`gemm/images.rs`), and
+//! takes from here only how many pixels are not 0, and the lists of batches that come again.
 //!
 //! *A batch that comes again as it was*, such as each two hundred test images, need not even be copied:
 //! [`NonzeroBlocks`] is what the product's kernels read, made once. It took the evaluations of the chapter's
@@ -80,12 +82,11 @@ impl NonzeroBytes {
         self.shape
     }
 
-    /// Asks for what is known of some rows, for a product of them that is to come next. Cost: 0.1 µs an image that is
-    /// not in the caches.
+    /// Asks for what is known of some rows.
     ///
     /// # Panics
     /// If a row is not there.
-    pub fn prefetch(&self, exec: Exec, rows: &[usize]) {
+    pub(crate) fn prefetch(&self, exec: Exec, rows: &[usize]) {
         exec.run(Ask { found: self, rows });
     }
 
