@@ -25,7 +25,7 @@ const EVALUATED: usize = 2;
 /// step:  draw a batch ─▶ forward ─▶ loss ─▶ backward ─▶ update each parameter
 /// ```
 ///
-/// The batch stays bytes, which become floats where they are multiplied. A warm step of up to 2048 rows allocates
+/// The batch is in the order of its classes, and stays bytes, which become floats where they are multiplied. A warm step of up to 2048 rows allocates
 /// nothing. What is found of the samples at the beginning is shared by all trainers that have them ([`Samples`]).
 pub struct Trainer {
     config: Config,
@@ -62,7 +62,8 @@ impl Trainer {
         let optimizer = Optimizer::new(config.rule, config.preset.optimizer_form(), config.learning_rate, &lengths);
         let mut sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
         let (indices, labels) = (vec![0; config.batch], vec![0; config.batch]);
-        let next = sampler.next_batch().to_vec();
+        let mut next = vec![0; config.batch];
+        by_class(sampler.next_batch(), data.labels(), &mut next);
         samples.nonzero(exec);
         let (data, evaluated) = (samples, Vec::new());
         let (steps, last_loss, epoch_loss) = (0, f64::NAN, 0.0);
@@ -162,7 +163,7 @@ impl Trainer {
     /// Goes on to the next batch, and draws the one after it.
     fn draw(&mut self) {
         std::mem::swap(&mut self.indices, &mut self.next);
-        self.next.copy_from_slice(self.sampler.next_batch());
+        by_class(self.sampler.next_batch(), self.data.dataset().labels(), &mut self.next);
     }
 
     fn look_up_labels(&mut self) {
@@ -218,6 +219,26 @@ impl Trainer {
     }
 }
 
+/// Puts the samples of a batch in the order of their classes, those of a class as they were drawn. A batch is a set, and
+/// images side by side had best be alike: products leave out what is 0 in two of them (`gemm/images.rs`). Cost: some 3 ns
+/// a sample.
+fn by_class(drawn: &[usize], labels: &[u8], to: &mut [usize]) {
+    // Where the next of each class goes.
+    let mut places = [0; 256];
+    for &index in drawn {
+        places[usize::from(labels[index])] += 1;
+    }
+    let mut before = 0;
+    for place in &mut places {
+        before += std::mem::replace(place, before);
+    }
+    for &index in drawn {
+        let place = &mut places[usize::from(labels[index])];
+        to[*place] = index;
+        *place += 1;
+    }
+}
+
 /// The optimizer's step, with weight decay where the preset has it.
 struct Decayed {
     step: Step,
@@ -229,5 +250,19 @@ impl UpdateRule for Decayed {
     fn apply(&self, exec: Exec, role: Role, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]) {
         let step = if self.everywhere || role == Role::Weight { self.step } else { self.step.without_decay() };
         step.apply(exec, value, gradient, state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_class;
+
+    #[test]
+    fn a_batch_in_the_order_of_its_classes_has_each_sample_as_often_as_it_was_drawn() {
+        let labels = [2, 0, 255, 2, 0, 7];
+        let mut to = [99; 8];
+        by_class(&[5, 0, 3, 3, 2, 4, 0, 1], &labels, &mut to);
+        assert_eq!(to, [4, 1, 0, 3, 3, 0, 5, 2]);
+        by_class(&[], &labels, &mut []);
     }
 }

@@ -378,22 +378,25 @@ fn a_run_is_a_function_of_its_seed() {
 
 #[test]
 fn a_step_trains_in_training_mode_and_numbers_its_dropout_masks() {
-    // The loss of a step is that of `loss_and_gradients` with the step's number, counted from 0, on the same batch.
-    let data = images(10, 10);
+    // The loss of a step is that of `loss_and_gradients` with the step's number, counted from 0, on the same batch in the
+    // order of its classes.
+    let data = images(25, 10);
     let (x, labels) = all_of(&data);
     for form in [DropoutForm::Book, DropoutForm::Torch] {
-        let mut config = Config { batch: 10, sampling: Sampling::Shuffle, learning_rate: 0.0, ..small(&[20]) };
+        let mut config = Config { batch: 25, sampling: Sampling::Shuffle, learning_rate: 0.0, ..small(&[20]) };
         config.architecture.dropout = Some((0.5, form));
         config.architecture.batch_norm = Some(BatchNormForm::Book);
         let mut trainer = trainer(config.clone(), &data);
-        let mut network = Network::new(Exec::serial(), config.architecture, config.seed, 10);
-        let mut order: Vec<usize> = (0..10).collect();
+        let mut network = Network::new(Exec::serial(), config.architecture, config.seed, 25);
+        let mut order: Vec<usize> = (0..25).collect();
         let mut rng = stream(config.seed, Stream::Batches);
         let mut losses = Vec::new();
         for step in 0..3 {
             mnist_io::dataset::shuffle(&mut rng, &mut order);
-            let batch = Tensor::from_fn([10, WIDTH], |[row, column]| x[order[row] * WIDTH + column]);
-            let labels: Vec<u8> = order.iter().map(|&i| labels[i]).collect();
+            let mut by_class = order.clone();
+            by_class.sort_by_key(|&i| labels[i]);
+            let batch = Tensor::from_fn([25, WIDTH], |[row, column]| x[by_class[row] * WIDTH + column]);
+            let labels: Vec<u8> = by_class.iter().map(|&i| labels[i]).collect();
             let want = network.loss_and_gradients(Exec::serial(), step, batch.view(), &labels).unwrap();
             let got = trainer.step().unwrap();
             assert_bits(&format!("{form:?}, step {step}"), &[got as f32], &[want]);
