@@ -10,8 +10,8 @@
 //! Plain: three triple loops (`testkit::affine`). Here each product is one call of the GEMM, and a transpose is a swap
 //! of strides: nobody copies X or W to transpose it.
 //!
-//! 1. *Forward*: the bias and the ReLU are the GEMM's epilogue. They are applied while the result is in registers, and
-//!    Y is written once.
+//! 1. *Forward*: the bias and the ReLU are the GEMM's epilogue, and at inference the factor of a dropout layer behind
+//!    that ([`Layer::scale_inference`]). They are applied while the result is in registers, and Y is written once.
 //! 2. *The derivative of the ReLU before this layer* is the epilogue of dX, if the network asks for it
 //!    ([`Layer::gate_dx`]): dX is 0 where X ≤ 0. The layer below then gets its dY masked, and has no pass over B×O of
 //!    its own to make.
@@ -41,6 +41,8 @@ pub struct Affine {
     d_weight: Tensor<f32, 2>,
     d_bias: Tensor<f32, 1>,
     relu: bool,
+    /// The factor of Y at inference, behind the ReLU.
+    inference_scale: f32,
     /// Whether dX is to be 0 where X ≤ 0.
     gates_dx: bool,
     /// Whether dY comes with the ReLU's derivative in it.
@@ -71,6 +73,7 @@ impl Affine {
             d_weight,
             d_bias,
             relu: false,
+            inference_scale: 1.0,
             gates_dx: false,
             dy_is_gated: false,
             masked: Tensor::zeros([0, 0]),
@@ -137,9 +140,13 @@ impl Affine {
         kernel("db = Σ dY", work, || column_sums(exec, dy, self.d_bias.as_mut_slice()));
     }
 
-    fn epilogue(&self) -> Epilogue<'_> {
-        let bias = self.bias.as_slice();
-        if self.relu { Epilogue::BiasRelu(bias) } else { Epilogue::Bias(bias) }
+    fn epilogue(&self, pass: Pass) -> Epilogue<'_> {
+        let (bias, scale) = (self.bias.as_slice(), self.inference_scale);
+        match pass {
+            _ if !self.relu => Epilogue::Bias(bias),
+            Pass::Inference if scale != 1.0 => Epilogue::BiasReluScale(bias, scale),
+            _ => Epilogue::BiasRelu(bias),
+        }
     }
 
     /// Whether the ReLU's derivative is this layer's to apply.
@@ -181,6 +188,13 @@ impl Layer for Affine {
         self.dy_is_gated = true;
     }
 
+    fn scale_inference(&mut self, scale: f32) -> bool {
+        if self.relu {
+            self.inference_scale = scale;
+        }
+        self.relu
+    }
+
     fn forward(
         &mut self,
         exec: Exec,
@@ -193,7 +207,7 @@ impl Layer for Affine {
         let work = Work::gemm([x.rows(), x.cols(), self.outputs()]);
         self.pack(exec, pass);
         kernel("Y = X·W + b", work, || {
-            Gemm::new(x, self.weight.view(), y).prepacked(&self.packed).epilogue(self.epilogue()).run(exec)
+            Gemm::new(x, self.weight.view(), y).prepacked(&self.packed).epilogue(self.epilogue(pass)).run(exec)
         })
     }
 
@@ -291,7 +305,7 @@ impl Layer for Affine {
         let work = Work::gemm([rows, inputs, self.outputs()]);
         self.pack(exec, pass);
         let (weight, packed) = (self.weight.view(), Some(&self.packed));
-        kernel("Y = X·W + b", work, || gemm::multiply_bytes(exec, bytes, weight, packed, y, self.epilogue()))
+        kernel("Y = X·W + b", work, || gemm::multiply_bytes(exec, bytes, weight, packed, y, self.epilogue(pass)))
     }
 
     fn weights(&self) -> &[f32] {

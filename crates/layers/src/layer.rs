@@ -226,6 +226,17 @@ pub trait Layer: Send {
     /// already.
     fn expect_gated_dy(&mut self) {}
 
+    /// The factor that inference multiplies X with, if it does nothing else: dropout.
+    fn inference_scale(&self) -> Option<f32> {
+        None
+    }
+
+    /// Asks the layer to multiply Y with a factor at inference, as the layer behind it would. Returns whether it will.
+    fn scale_inference(&mut self, scale: f32) -> bool {
+        let _ = scale;
+        false
+    }
+
     /// W, what weight decay falls on in the book's form; of a layer that has none, nothing.
     fn weights(&self) -> &[f32] {
         &[]

@@ -44,6 +44,8 @@ pub struct Architecture {
 pub struct Network {
     architecture: Architecture,
     layers: Vec<Box<dyn Layer>>,
+    /// Whether each has nothing to do at inference, since the layer before it does it.
+    idle: Vec<bool>,
     /// How many parameters each layer has.
     parameters: Vec<usize>,
     /// Y of each layer, for the largest batch.
@@ -55,8 +57,9 @@ pub struct Network {
     in_turn: [Vec<f32>; 2],
     loss: SoftmaxLoss,
     batch: usize,
-    /// Rows of the last forward pass.
+    /// Rows of the last forward pass, and whether it was one of inference.
     rows: usize,
+    inferred: bool,
 }
 
 impl Network {
@@ -97,6 +100,12 @@ impl Network {
                 layers[i - 1].expect_gated_dy();
             }
         }
+        // Dropout's factor at inference is applied where its X is made.
+        let mut idle = vec![false; layers.len()];
+        for i in 1..layers.len() {
+            let scale = layers[i].inference_scale();
+            idle[i] = scale.is_some_and(|scale| layers[i - 1].scale_inference(scale));
+        }
         for layer in &mut layers {
             layer.reserve(batch);
         }
@@ -106,7 +115,8 @@ impl Network {
         let gradients = layers.iter().map(|layer| Tensor::zeros([batch, layer.outputs()])).collect();
         let widest = layers.iter().map(|layer| layer.outputs()).max().unwrap_or(0);
         let in_turn = [0, 1].map(|_| vec![0.0; batch * widest]);
-        Self { architecture, layers, parameters, activations, gradients, in_turn, loss, batch, rows: 0 }
+        let (rows, inferred) = (0, false);
+        Self { architecture, layers, idle, parameters, activations, gradients, in_turn, loss, batch, rows, inferred }
     }
 
     /// What the network is made of.
@@ -132,9 +142,12 @@ impl Network {
     /// Y of a layer for the first `rows` rows of the last forward pass.
     ///
     /// # Panics
-    /// If there is no such layer, or fewer rows.
+    /// If there is no such layer, or fewer rows; or if the pass was one of inference, and the layer is followed by
+    /// dropout, whose factor it has applied: only the dropout layer's Y is there.
     pub fn activation(&self, layer: usize, rows: usize) -> View<'_, f32, 2> {
         assert!(rows <= self.rows, "{rows} rows of the {} of the last forward pass", self.rows);
+        let scaled = self.inferred && self.idle.get(layer + 1) == Some(&true);
+        assert!(!scaled, "at inference Y of layer {layer} is that of the dropout layer behind it");
         self.activations[layer].head(rows)
     }
 
@@ -160,13 +173,15 @@ impl Network {
     pub fn forward_batch(&mut self, exec: Exec, pass: Pass, x: Batch<'_>) -> Result<View<'_, f32, 2>, ShapeError> {
         let rows = x.shape()[0];
         expect_shape("network", "the batch", x.shape(), [rows.min(self.batch).max(1), self.architecture.inputs])?;
-        self.rows = rows;
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            let (before, after) = self.activations.split_at_mut(i);
+        (self.rows, self.inferred) = (rows, pass == Pass::Inference);
+        let idle = |i: usize| self.inferred && self.idle.get(i) == Some(&true);
+        for (i, layer) in self.layers.iter_mut().enumerate().filter(|(i, _)| !idle(*i)) {
+            // Where the layer behind it is idle, its Y is that layer's.
+            let (before, after) = self.activations.split_at_mut(i + usize::from(idle(i + 1)));
             let y = after[0].head_mut(rows);
-            part("forward", i, || match before.last() {
+            part("forward", i, || match i.checked_sub(1) {
                 None => layer.forward_first(exec, pass, x, y),
-                Some(input) => layer.forward(exec, pass, input.head(rows), y),
+                Some(input) => layer.forward(exec, pass, before[input].head(rows), y),
             })?;
         }
         Ok(self.activations[self.layers.len() - 1].head(rows))

@@ -6,7 +6,7 @@ use layers::{
 use tensor::isa::AnyIsa;
 use tensor::vec::ByteRows;
 use tensor::{Exec, ShapeError, Tensor, View};
-use testkit::compare::assert_bits;
+use testkit::compare::{Bound, assert_bits, assert_close};
 use testkit::rng::Rng;
 
 fn small() -> Architecture {
@@ -86,6 +86,60 @@ fn the_loss_of_a_prediction_changes_no_gradient_and_is_that_of_its_logits() {
     assert_bits("the same labels", &[network.loss(exec, &[0, 1, 2, 0]).unwrap()], &[learnt]);
     assert_ne!(network.loss(exec, &[1, 1, 2, 0]).unwrap(), learnt, "another label");
     assert_bits("gradients", &gradients(&mut network), &before);
+}
+
+#[test]
+fn at_inference_dropout_scales_what_the_layer_before_it_returns_whichever_of_the_two_does_it() {
+    let x = Tensor::from_slice(&Rng::new(5).vec_normal(20 * 6), [20, 6]).unwrap();
+    for isa in AnyIsa::available() {
+        let exec = Exec::with_isa(isa, 1);
+        for (form, scale) in [(DropoutForm::Book, 1.0 - 0.3), (DropoutForm::Torch, 1.0)] {
+            // Behind an affine layer with a ReLU, behind batch normalisation with one, and behind a layer of its own.
+            for (activation, batch_norm) in
+                [(Activation::Relu, None), (Activation::Relu, Some(BatchNormForm::Torch)), (Activation::Tanh, None)]
+            {
+                let with = |dropout| Architecture { activation, batch_norm, dropout, hidden: vec![50, 50], ..small() };
+                let mut network = Network::new(exec, with(Some((0.3, form))), 1, 20);
+                // The same weights, but that those of the layers behind dropout are multiplied with the factor.
+                let mut plain = Network::new(exec, with(None), 1, 20);
+                let mut weights = 0;
+                plain.parameters(&mut |_, parameter| {
+                    if parameter.role == Role::Weight {
+                        weights += 1;
+                        let factor = if weights == 1 { 1.0 } else { scale };
+                        parameter.value.iter_mut().for_each(|w| *w *= factor);
+                    }
+                });
+                let logits = network.forward(exec, Pass::Inference, x.view()).unwrap().to_tensor();
+                let want = plain.forward(exec, Pass::Inference, x.view()).unwrap().to_tensor();
+                let name = format!("{form:?} behind {activation:?}, {batch_norm:?} on {}", isa.name());
+                let want: Vec<f64> = want.as_slice().iter().map(|&y| f64::from(y)).collect();
+                assert_close(&name, logits.as_slice(), &want, Bound::Allclose { rtol: 1e-5, atol: 1e-5 });
+                // Y of the dropout layers is there, scaled.
+                let kinds = network.kinds();
+                let first = kinds.iter().position(|&kind| kind == "dropout").expect("there is one");
+                let hidden = plain.activation(first - 1, 20);
+                let want: Vec<f32> = hidden.iter().map(|y| scale * y).collect();
+                let scaled = network.activation(first, 20).to_tensor();
+                assert_bits(&name, scaled.as_slice(), &want);
+                let trained = network.forward(exec, Pass::Training { step: 0 }, x.view()).unwrap().to_tensor();
+                assert_ne!(logits.as_slice(), trained.as_slice(), "nothing is dropped in training");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "at inference Y of layer 0 is that of the dropout layer behind it")]
+fn an_activation_that_inference_has_not_kept_is_not_returned() {
+    let architecture =
+        Architecture { activation: Activation::Relu, dropout: Some((0.5, DropoutForm::Book)), ..small() };
+    let mut network = Network::new(Exec::serial(), architecture, 1, 4);
+    let x = Tensor::<f32, 2>::zeros([4, 6]);
+    network.forward(Exec::serial(), Pass::Training { step: 0 }, x.view()).unwrap();
+    assert_eq!(network.activation(0, 4).shape(), network.activation(1, 4).shape());
+    network.forward(Exec::serial(), Pass::Inference, x.view()).unwrap();
+    network.activation(0, 4);
 }
 
 /// Parameters, statistics and losses after three steps, the last of them with a short batch.

@@ -272,6 +272,28 @@ fn relu_keeps_nan_so_that_a_diverged_net_is_seen() {
 }
 
 #[test]
+fn a_factor_behind_the_relu_is_multiplied_with_every_element_once() {
+    let mut rng = Rng::new(21);
+    for shape in [[1, 1, 1], [3, 0, 5], [7, 5, 8], [20, 300, 13], [33, 9, 104], [50, 40, 230]] {
+        let [m, k, n] = shape;
+        let (a, b, bias) = (rng.vec_f32(m * k), rng.vec_f32(k * n), rng.vec_f32(n));
+        for isa in AnyIsa::available() {
+            let product = |epilogue| {
+                let mut c = vec![f32::NAN; m * n];
+                let [a, b] = [(&a, [m, k]), (&b, [k, n])].map(|(x, shape)| View::new(x, shape).expect("fits"));
+                let gemm = Gemm::new(a, b, ViewMut::new(&mut c, [m, n]).expect("fits")).epilogue(epilogue);
+                gemm.run(Exec::with_isa(isa, 2)).expect("the shapes go together");
+                c
+            };
+            let want: Vec<f32> = product(Epilogue::BiasRelu(&bias)).iter().map(|c| 0.85 * c).collect();
+            assert!(m * n < 20 || want.iter().any(|&c| c > 0.0), "all is clamped");
+            let name = format!("{shape:?} on {}", isa.name());
+            assert_bits(&name, &product(Epilogue::BiasReluScale(&bias, 0.85)), &want);
+        }
+    }
+}
+
+#[test]
 fn shapes_that_do_not_go_together_are_refused_by_name() {
     let data = [0.0; 12];
     let view = |shape| View::new(&data, shape).expect("fits");

@@ -440,7 +440,12 @@ fn epilogues_are_done_to_every_element_once_where_zeros_are_left_out() {
         let (b, bias) = (rng.vec_f32(190 * n), rng.vec_f32(n));
         let gate = Tensor::from_fn([50, n], |_| rng.f32_in(-1.0, 1.0));
         let b = View::new(&b, [190, n]).expect("fits");
-        for epilogue in [Epilogue::Bias(&bias), Epilogue::BiasRelu(&bias), Epilogue::Gate(gate.view())] {
+        for epilogue in [
+            Epilogue::Bias(&bias),
+            Epilogue::BiasRelu(&bias),
+            Epilogue::BiasReluScale(&bias, 0.7),
+            Epilogue::Gate(gate.view()),
+        ] {
             let want = every_step_with(x.view(), b, epilogue);
             for isa in AnyIsa::available() {
                 for a in [x.view(), turned.view().t()] {

@@ -61,6 +61,7 @@ pub(super) fn run(
         Epilogue::None => (Finish::Store, std::ptr::null(), 0),
         Epilogue::Bias(bias) => (Finish::Bias, bias.as_ptr(), 0),
         Epilogue::BiasRelu(bias) => (Finish::BiasRelu, bias.as_ptr(), 0),
+        Epilogue::BiasReluScale(bias, scale) => (Finish::BiasReluScale(scale), bias.as_ptr(), 0),
         Epilogue::Gate(gate) => (Finish::Gate, gate.data().as_ptr(), gate.strides()[0]),
     };
     let (c_row, c) = (c.strides()[0], c.data_mut().as_mut_ptr());

@@ -67,7 +67,7 @@ const COPIED_AHEAD: usize = 10;
 pub(super) const ASK_EVERY: usize = 16;
 
 /// What to do with the accumulators at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Finish {
     /// Store them: more of k is to come, or there is no epilogue.
     Store,
@@ -75,6 +75,8 @@ pub(super) enum Finish {
     Bias,
     /// Add the bias and clamp at 0.
     BiasRelu,
+    /// Add the bias, clamp at 0, and multiply.
+    BiasReluScale(f32),
     /// Put 0 where the gate is ≤ 0; where it is NaN the value stays.
     Gate,
 }
@@ -418,18 +420,24 @@ pub(super) unsafe fn finish<I: Isa, const MR: usize, const NV: usize, const HALF
     let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
     // SAFETY: as promised.
     unsafe {
-        if matches!(t.finish, Finish::Bias | Finish::BiasRelu) {
+        if matches!(t.finish, Finish::Bias | Finish::BiasRelu | Finish::BiasReluScale(_)) {
             let bias = load_part::<I, NV, HALF>(isa, t.with, t.tail);
             for row in &mut *acc {
                 for j in 0..NV {
                     row.full[j] = isa.add(row.full[j], bias.full[j]);
                 }
                 row.half = isa.half_add(row.half, bias.half);
-                if t.finish == Finish::BiasRelu {
+                if t.finish != Finish::Bias {
                     for j in 0..NV {
                         row.full[j] = isa.max(zero.full[j], row.full[j]);
                     }
                     row.half = isa.half_max(zero.half, row.half);
+                }
+                if let Finish::BiasReluScale(scale) = t.finish {
+                    for j in 0..NV {
+                        row.full[j] = isa.mul(isa.splat(scale), row.full[j]);
+                    }
+                    row.half = isa.half_mul(isa.half_splat(scale), row.half);
                 }
             }
         }

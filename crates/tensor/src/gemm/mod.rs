@@ -89,6 +89,8 @@ pub enum Epilogue<'a> {
     Bias(&'a [f32]),
     /// `max(0, C[i,j] + bias[j])`; a NaN stays a NaN.
     BiasRelu(&'a [f32]),
+    /// `max(0, C[i,j] + bias[j]) · scale`: with the dropout layer behind a ReLU, at inference.
+    BiasReluScale(&'a [f32], f32),
     /// `0` where `gate[i,j] ≤ 0`, else `C[i,j]`: a gradient on its way back through a ReLU whose output was the gate.
     /// The columns of the gate are adjacent.
     Gate(View<'a, f32, 2>),
@@ -262,7 +264,7 @@ fn check(a: [usize; 2], b: [usize; 2], c: [usize; 2], epilogue: Epilogue<'_>) ->
         return Err(mismatch("A·B", &[a[0], b[1]], "C", &c, "they must be equal"));
     }
     match epilogue {
-        Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) if bias.len() != c[1] => {
+        Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) | Epilogue::BiasReluScale(bias, _) if bias.len() != c[1] => {
             Err(mismatch("C", &c, "the bias", &[bias.len()], "the bias must have one element a column"))
         }
         Epilogue::Gate(gate) if gate.shape() != c => {
