@@ -51,10 +51,14 @@ struct Batch {
 
 impl Batch {
     fn new(rng: &mut Rng, [rows, width]: [usize; 2]) -> Self {
-        let all = rows + 3;
         // One batch in three has hardly a zero, one is as black as MNIST, with columns that are black in all rows, and
         // one is nearly all black.
         let black = [0.0, 0.7, 0.99][rng.usize_in(0..3)];
+        Self::as_black(rng, [rows, width], black)
+    }
+
+    fn as_black(rng: &mut Rng, [rows, width]: [usize; 2], black: f64) -> Self {
+        let all = rows + 3;
         let columns: Vec<bool> = (0..width).map(|_| black > 0.0 && rng.unit() < 0.3).collect();
         let byte = |at: usize| {
             let byte = rng.usize_in(0..256) as u8;
@@ -237,9 +241,21 @@ const EPILOGUES: [&str; 4] = ["none", "bias", "bias and ReLU", "gate"];
 
 impl Product {
     fn new(rng: &mut Rng, shape: [usize; 3]) -> Self {
+        let [m, k, _] = shape;
+        let batch = Batch::new(rng, [m, k]);
+        Self::of(rng, shape, batch)
+    }
+
+    /// Of images most of whose pixels are black.
+    fn black(rng: &mut Rng, shape: [usize; 3]) -> Self {
+        let [m, k, _] = shape;
+        let batch = Batch::as_black(rng, [m, k], 0.7);
+        Self::of(rng, shape, batch)
+    }
+
+    fn of(rng: &mut Rng, shape: [usize; 3], batch: Batch) -> Self {
         const GATES: [f32; 6] = [-1.0, -0.0, 0.0, 1e-40, 2.5, f32::NAN];
         let [m, k, n] = shape;
-        let batch = Batch::new(rng, [m, k]);
         let (b, bias) = (rng.vec_f32(k * n), rng.vec_f32(n));
         let gate = (0..m * n).map(|_| GATES[rng.usize_in(0..GATES.len())]).collect();
         let blocks = batch.blocks(n);
@@ -335,7 +351,7 @@ fn threads_change_no_bit_of_a_product_of_bytes() {
         // Enough to wake threads for outside of a session: by rows, and by columns.
         [300, 784, 100],
         [20, 784, 1600],
-        // An odd number, of which two share a list; and more than one group of them.
+        // An odd number, two of which are multiplied at once; and more than one group of them.
         [301, 784, 100],
         [131, 400, 130],
         [1101, 150, 104],
@@ -344,7 +360,7 @@ fn threads_change_no_bit_of_a_product_of_bytes() {
         .into_iter()
         .enumerate()
         .map(|(at, shape)| {
-            let product = Product::new(&mut rng, shape);
+            let product = if at < 9 { Product::new(&mut rng, shape) } else { Product::black(&mut rng, shape) };
             let operands = LAYOUTS.map(|layout| Operand::new(&product.b, [shape[1], shape[2]], layout));
             let (which, want) = (at % EPILOGUES.len(), product.want(at % EPILOGUES.len()));
             (product, operands, which, want)

@@ -134,28 +134,30 @@ fn no_product_of_images_reads_beyond_the_images() {
     let mut rng = Rng::new(3);
     // Blocks of which the last, or the only one, is shorter than the sixty-four bytes that are looked at together, as
     // long, and longer.
-    for width in [1, 31, 33, 63, 64, 65, 111, 112, 113, 127, 175, 176, 177, 240, 784] {
-        for n in [20, 100, 230] {
-            let (images, rows, at_the_end) = (40, rng.usize_in(33..80), rng.usize_in(0..3) > 0);
+    for width in [1, 31, 33, 40, 60, 63, 64, 65, 111, 112, 113, 127, 175, 176, 177, 240, 784] {
+        for n in [20, 100, 120, 144, 160, 176, 192, 208, 230] {
+            let (images, rows) = (40, rng.usize_in(33..80));
             let byte = |_| if rng.unit() < 0.8 { 0 } else { rng.usize_in(0..256) as u8 };
             let bytes: Vec<u8> = (0..images * width).map(byte).collect();
             // The first and the last are among them.
             let mut indices: Vec<usize> = (0..rows).map(|_| rng.usize_in(0..images)).collect();
             [indices[rows / 2], indices[rows - 1]] = [0, images - 1];
             let (b, dy) = (rng.vec_f32(width * n), rng.vec_f32(rows * n));
-            let products = |exec, bytes: &[u8]| {
+            let products = |exec, bytes: &[u8], indices: &[usize]| {
                 let (mut c, mut dw) = (vec![f32::NAN; rows * n], vec![f32::NAN; width * n]);
-                let x = ByteRows::new(bytes, width, &indices);
+                let x = ByteRows::new(bytes, width, indices);
                 let to = ViewMut::new(&mut c, [rows, n]).expect("fits");
                 multiply_bytes(exec, x, view(&b, [width, n], false), None, to, Epilogue::None).expect("fits");
                 let keep = |_: Exec, piece: &[f32], [to]: [&mut [f32]; 1]| to.copy_from_slice(piece);
                 consume_bytes(exec, x, view(&dy, [rows, n], false), [&mut dw], &keep).expect("fits");
                 [c, dw]
             };
-            let fenced = Fenced::new(&bytes, at_the_end);
-            let want = products(Exec::with_isa(AnyIsa::available().next().expect("portable"), 1), &bytes);
-            for isa in AnyIsa::available() {
-                for (got, want) in products(Exec::with_isa(isa, 1), fenced.get()).iter().zip(&want) {
+            let isas = || AnyIsa::available().filter(|isa| isa.name() != "portable" || width * n < 4000);
+            let want = products(Exec::with_isa(isas().last().expect("there is one"), 1), &bytes, &indices);
+            for (isa, at_the_end) in isas().flat_map(|isa| [(isa, false), (isa, true)]) {
+                let (bytes, indices) = (Fenced::new(&bytes, at_the_end), Fenced::new(&indices, at_the_end));
+                let got = products(Exec::with_isa(isa, 1), bytes.get(), indices.get());
+                for (got, want) in got.iter().zip(&want) {
                     assert_bits(&format!("{rows} of width {width}, {n} columns on {}", isa.name()), got, want);
                 }
             }

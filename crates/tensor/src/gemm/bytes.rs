@@ -10,12 +10,12 @@ use crate::exec::Exec;
 use crate::vec::ByteRows;
 
 /// C ← epilogue(A·B), where A is the floats that the bytes stand for: the bits are those of [`Gemm`](super::Gemm) with
-/// a gathered A. Steps of k whose bytes are 0 in all rows of a tile, or in a row where they are computed one at a time,
-/// are left out, if B allows it without the change of a bit (`gemm/needed.rs`, `gemm/compressed.rs`); else every step
-/// is done. A is converted by the thread that multiplies it, some rows at a time. B may be
-/// kept packed (by [`Prepacked`]; where that is another matrix of its shape, the product is wrong).
+/// a gathered A. Steps of k whose bytes are 0 in all rows of a tile, or in a row or two where so few are computed at a
+/// time, are left out, if B allows it without the change of a bit (`gemm/needed.rs`, `gemm/compressed.rs`); else every
+/// step is done. Where A is converted, it is by the thread that multiplies it, some rows at a time. B may be kept packed
+/// (by [`Prepacked`]; where that is another matrix of its shape, the product is wrong).
 ///
-/// Cost: 2·m·n·k operations at most; with MNIST's images about a third of that, or a fifth.
+/// Cost: 2·m·n·k operations at most; with MNIST's images a fifth to a third of that.
 ///
 /// # Errors
 /// As [`Gemm::run`](super::Gemm::run).

@@ -23,8 +23,8 @@
 //!    lists as they are wanted here ([`NonzeroBlocks`]), and nothing is done. (With AVX-512 images are listed no more,
 //!    but for those: `images.rs`.)
 //! 5. *Masks* (AVX-512). A vector's elements and their numbers are brought together by two instructions, and written
-//!    whole: two µs for 128×100. (Of bytes there is no such instruction in AVX-512 F, BW, DQ and VL: they are found as
-//!    AVX2 finds them.)
+//!    whole: two µs for 128×100. (Of bytes there is no such instruction in AVX-512 F, BW, DQ and VL; images that are
+//!    known were found as AVX2 finds them.)
 //! 6. *Transposed.* The elements of sixteen rows of a transposed A are adjacent; squares of 16×16 are transposed in
 //!    registers on their way. (Images are turned in `pixels.rs`.)
 
@@ -58,10 +58,10 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Most rows of A that are compressed, or turned, together. B is packed once for each so many. Rows of bytes are
-    /// many steps long, and it is their elements that stay in L2, and the accumulators, one row of a panel each; of
-    /// those whose elements are known, which are read once, in order, only the accumulators; and of floats the elements
-    /// are few, and so are a pixel's bytes.
+    /// Most rows of A that are compressed, turned or multiplied together. B is packed once for each so many. Rows of
+    /// bytes are many steps long, and it is they, or their elements, that stay in L2, and the accumulators, one row of a
+    /// panel each; of those whose elements are known, which are read once, in order, only the accumulators; and of
+    /// floats the elements are few, and so are a pixel's bytes.
     pub fn rows(self, a: Source<'_>) -> usize {
         let (times, most) = match a {
             Source::Bytes(_) if known(a, self.form).is_some() => (2, MOST_ROWS),

@@ -1,4 +1,4 @@
-//! A product whose A is half zeros, or four fifths, one row of C at a time (of some images two: 9).
+//! A product whose A is half zeros, or four fifths, one row of C at a time (of images two, with AVX-512: 5, 9).
 //!
 //! ```text
 //! plain:  for i in 0..m:  for p in 0..k where A[i, p] ≠ 0:   c[i][..] += A[i, p] · B[p][..]
@@ -258,7 +258,7 @@ pub(super) struct Lists<'a, E> {
     elements: E,
 }
 
-/// Some rows of A, [`Lists`], [`InPlace`] or [`Turned`], times a block of a panel.
+/// Some rows of A, [`Lists`], [`InPlace`], [`InPlaceBytes`] or [`Turned`], times a block of a panel.
 pub(super) struct Rows<'a, A> {
     pub a: A,
     /// The packed panel: a row of whole half vectors for each step.
@@ -455,7 +455,8 @@ pub(super) fn band(
                     let accumulators = accumulators.wrapping_add(within.start * width);
                     let kernel = registers - FEWEST_REGISTERS;
                     // SAFETY: the elements are those of these rows and steps, with room for sixteen more behind them,
-                    // or A itself, which was sliced, with bits for each row; turned images have a row for each pixel;
+                    // or A itself, which was sliced, with bits for each row; of images in place `new` has checked rows
+                    // and columns, and `ByteRows` that there are such images; turned ones have a row for each pixel;
                     // the panel, kept or packed, has a row for each step; there are accumulators for all rows of the
                     // group; C, a buffer or the caller's, has these rows and columns, and so has what the epilogue
                     // reads. The kernel is that of an ISA whose token the caller holds.

@@ -23,14 +23,21 @@
 //!    then, in any order 29.
 //! 4. *The kernel* is that of `masked.rs`.
 //!
-//! 1 took the chapter's comparison of optimizers to 0.98 of its time, and 2 to 0.97, its search, whose images stay in
-//! L2, to 0.99, and both a step of workloads A, B and C to 0.95, 0.95 and 0.97; 3 took them all to 0.98 or 0.99 again
-//! (one thread, 2 cores of an Intel server CPU; with both 1 and 2 alike). Images that are evaluated again and again have
-//! lists for two ([`NonzeroBlocks`](crate::vec::NonzeroBlocks)), in an order in which two need 177 pixels.
+//! What they took, of the time before (one thread, 2 cores of an Intel server CPU):
+//!
+//! | | a step of workloads A, B, C | the chapter's comparison of optimizers | its search, whose images stay in L2 |
+//! |---|---|---|---|
+//! | 1 | | 0.98 | 0.99 |
+//! | 1 and 2 | 0.95, 0.95, 0.97 | 0.97 | 0.99 |
+//! | 3 on top | 0.98, 0.98, 0.99 | 0.98 | 0.99 |
+//!
+//! Images that are evaluated again and again have lists for two ([`NonzeroBlocks`](crate::vec::NonzeroBlocks)), in an
+//! order in which two need 177 pixels.
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it: where W does not
 //! allow it, all steps are done.
 
+use super::compress::MOST_STEPS;
 use super::masked::{Masked, all};
 use super::needed::VALUES;
 use crate::isa::Isa;
@@ -66,10 +73,10 @@ impl InPlaceBytes {
     /// Columns `steps` of `rows`; the steps at which all are black are left out, or none are.
     ///
     /// # Panics
-    /// If they are not there.
+    /// If they are not there, or more than 128.
     pub fn new(x: ByteRows<'_>, rows: Range<usize>, steps: Range<usize>, leaves_out: bool) -> Self {
         let (bytes, width, indices) = x.parts();
-        assert!(steps.start < steps.end && steps.end <= width, "columns {steps:?} of {width}");
+        assert!((1..=MOST_STEPS).contains(&steps.len()) && steps.end <= width, "columns {steps:?} of {width}");
         Self {
             bytes: bytes.as_ptr().wrapping_add(steps.start),
             width,
@@ -107,9 +114,10 @@ impl Masked for InPlaceBytes {
             }
             // SAFETY: as promised.
             let row = unsafe { self.row(r) };
-            // The line behind the block's last, mostly, and one more; it does no harm behind the row.
+            // The next block's, all or nearly all of them; it does no harm behind the row.
             ask(isa, row.wrapping_add(count + LINE - 1));
-            // SAFETY: sixty-four bytes that end with the block, or begin with it, are inside the row.
+            // SAFETY: sixty-four bytes that end with the block, or begin with it, are inside the row, and so is each of
+            // the block's own.
             unsafe {
                 if count > CHUNK {
                     needed |= u128::from(isa.nonzero_bytes(&*row.cast()));

@@ -26,7 +26,7 @@
 //!
 //! A hidden layer's units are alike in many samples, but not side by side: dW has nothing to gain, and does all steps.
 //! When it is allowed: `allowed.rs`. What is left out where a row of C is computed at a time, as AVX2 does in layers of
-//! more than 48 units and AVX-512 in those of more than 96: `compressed.rs`, `masked.rs`.
+//! more than 48 units and AVX-512 in those of more than 96: `compressed.rs`, `masked.rs`, `images.rs`, `pixels.rs`.
 //!
 //! 1. *Lists, not tests.* A branch at each step would be foreseen badly: a tile reads the numbers of its steps from a
 //!    list.
@@ -446,7 +446,7 @@ pub fn find_nonzero(exec: Exec, bytes: &[u8], width: usize) -> Option<NonzeroByt
 /// Cost: 0.1 µs an image that is not in the caches.
 ///
 /// # Panics
-/// If a row is not there.
+/// Where products read it, if a row is not there.
 pub fn prefetch_nonzero(exec: Exec, found: &NonzeroBytes, rows: &[usize]) {
     if let Some(ByElement { images: Images::OneByOne(_), .. }) = table::row(exec.isa()).elements {
         found.prefetch(exec, rows);
@@ -469,9 +469,9 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
         return LeftOut::Nothing;
     }
     if may_leave_out_elements(exec, source, n)
-        && let Some(ByElement { pays, list_costs, .. }) = &row.elements
+        && let Some(ByElement { pays, list_costs, images, in_place: rows_in_place, .. }) = &row.elements
     {
-        // There is nothing to compress, and less than three quarters of them are not 0.
+        // There is nothing to look for, and less than three quarters of them are not 0.
         let known = matches!(source, Source::Bytes(bytes) if bytes.blocks().is_some());
         if known || is_short(exec, source) {
             return LeftOut::Elements;
@@ -487,7 +487,15 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
             Source::BytesTransposed(bytes) if bytes.nonzero().is_some() => list_costs.turned_known,
             Source::BytesTransposed(_) => list_costs.turned_bytes,
         };
-        if share_not_zero(exec, source) <= pays - cost / n as f64 {
+        let share = share_not_zero(exec, source);
+        let pay = match (source, images, rows_in_place) {
+            // As floats in place; two rows need at most so many steps if they are alike in nothing.
+            (Source::Bytes(_), Images::TwoByTwo { .. }, Some(InPlaceRows { pays, costs, .. })) => {
+                1.0 - (1.0 - share).powi(2) <= pays - costs / n as f64
+            }
+            _ => share <= pays - cost / n as f64,
+        };
+        if pay {
             return LeftOut::Elements;
         }
     }

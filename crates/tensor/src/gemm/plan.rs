@@ -39,8 +39,8 @@ pub struct Blocking {
     /// The same where a row of C is computed at a time, of A's elements that are not 0: the panel is all there is in L1
     /// but a row of everything.
     pub near_elements: usize,
-    /// Rows of bytes of which what is not 0 is listed together: the lists, of some 150 elements each, and the
-    /// accumulators of a panel stay in L2. That they do took an evaluation to 0.93 of its time.
+    /// Rows of bytes that are multiplied together: the lists of what is not 0, of some 150 elements each, where there
+    /// are some, and the accumulators of a panel stay in L2. That they do took an evaluation to 0.93 of its time.
     pub group: usize,
     /// Bytes of a C that stays in L2.
     pub near_c: usize,
@@ -211,7 +211,7 @@ pub struct Plan {
     pub nc: usize,
     /// Bytes of a panel that stays in L1; a larger one is asked for ahead.
     pub near: usize,
-    /// Rows of bytes that are listed together, if elements are left out ([`Blocking::group`]).
+    /// Rows of bytes that are multiplied together, if elements are left out ([`Blocking::group`]).
     pub group: usize,
     /// Whether each panel of B is multiplied with all rows before the next: for panels that stay in L1, and a C that
     /// stays in L2.
