@@ -18,8 +18,8 @@ use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, NonzeroBytes};
 /// Where products leave out pixels that are 0 one by one (AVX2, AVX-512), those that are not are found when the first
 /// trainer is made of the samples, or they are first evaluated (if its ISA asks for them: later ones do without if it
 /// did not): some 30 ms and 25 MB for the 60 000 images of MNIST. (With AVX-512 training takes from it only how many
-/// they are.) If those are evaluated, 90 ms for their order, and 30
-/// ms and 25 to 40 MB for each size of batches and form of blocks there is, kept as long as there is a clone.
+/// they are.) If those are evaluated, 90 ms for their order, and 30 ms and 25 to 40 MB for each size of batches and form
+/// of blocks there is, kept as long as there is a clone.
 #[derive(Clone)]
 pub struct Samples(Arc<Shared>);
 

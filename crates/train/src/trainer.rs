@@ -25,8 +25,9 @@ const EVALUATED: usize = 2;
 /// step:  draw a batch ─▶ forward ─▶ loss ─▶ backward ─▶ update each parameter
 /// ```
 ///
-/// The batch is in the order of its classes, and stays bytes, which become floats where they are multiplied. A warm step of up to 2048 rows allocates
-/// nothing. What is found of the samples at the beginning is shared by all trainers that have them ([`Samples`]).
+/// The batch is in the order of its classes, and stays bytes, which become floats where they are multiplied. A warm step
+/// of up to 2048 rows allocates nothing. What is found of the samples at the beginning is shared by all trainers that
+/// have them ([`Samples`]).
 pub struct Trainer {
     config: Config,
     exec: Exec,

@@ -49,14 +49,14 @@ impl Ensemble {
         let (steps, network) = (trainer.steps(), trainer.network());
         let classes = network.architecture().classes;
         let indices: Vec<usize> = (0..test.len()).collect();
+        // A batch is multiplied for every sub-network. Where products take lists of a row each, they are made once. (Lists
+        // of two are for images that are alike, which these are not: they are in the order of the files.)
+        let form = found.and_then(|found| network.block_of(exec, found)).filter(|form| form.rows == 1);
         let mut right = vec![0_usize; SIZES.len()];
         let batches = indices.chunks(TOGETHER).zip(test.labels().chunks(TOGETHER));
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;
-            // A batch is multiplied for every sub-network. Where products take lists of a row each, they are made once.
-            // (Lists of two are for images that are alike, which these are not: they are in the order of the files.)
-            let form = found.and_then(|found| network.block_of(exec, found)).filter(|form| form.rows == 1);
             let blocks = found.zip(form).map(|(found, form)| NonzeroBlocks::of(found, images, form));
             let rows = ByteRows::new(test.pixels(), test.width(), images);
             let rows = found.into_iter().fold(rows, ByteRows::with_nonzero);

@@ -58,15 +58,10 @@ pub(super) struct InPlaceBytes {
     width: usize,
     indices: *const usize,
     rows: usize,
-    steps: Steps,
-    leaves_out: bool,
-}
-
-/// Where the block is in a row: steps before it, and its own.
-#[derive(Clone, Copy)]
-struct Steps {
+    /// Steps of a row before the block, and its own.
     before: usize,
-    count: usize,
+    steps: usize,
+    leaves_out: bool,
 }
 
 impl InPlaceBytes {
@@ -82,7 +77,8 @@ impl InPlaceBytes {
             width,
             rows: rows.len(),
             indices: indices[rows].as_ptr(),
-            steps: Steps { before: steps.start, count: steps.len() },
+            before: steps.start,
+            steps: steps.len(),
             leaves_out,
         }
     }
@@ -100,12 +96,12 @@ impl Masked for InPlaceBytes {
 
     #[inline(always)]
     fn shape(self) -> [usize; 2] {
-        [self.rows, self.steps.count]
+        [self.rows, self.steps]
     }
 
     #[inline(always)]
     unsafe fn needed<I: Isa, const R: usize>(self, isa: I, row: usize) -> u128 {
-        let Steps { before, count } = self.steps;
+        let Self { before, steps: count, .. } = self;
         let mut needed = 0;
         for r in row..row + R {
             if before == 0 && r + AHEAD < self.rows {

@@ -8,8 +8,8 @@
 //! written once, read by the first layer's forward product and again by its gradient, and a fifth of L2 meanwhile.
 //! Instead the matrix product reads the bytes where they lie, multiplies those that are not 0 (`gemm/needed.rs`,
 //! `gemm/compress.rs`, `gemm/images.rs`, and `gemm/pixels.rs` for the gradient), or reads what is known of them
-//! ([`NonzeroBytes`]). Where //! most of them are not, it converts a piece of X, the up to 36 rows or 208 columns that its next tiles need
-//! (`ByteRows::block`): 106 to 113 KB of floats, which lie in L2. Of converting:
+//! ([`NonzeroBytes`]). Where most of them are not, it converts a piece of X, the up to 36 rows or 208 columns that its
+//! next tiles need (`ByteRows::block`): 106 to 113 KB of floats, which lie in L2. Of converting:
 //!
 //! 1. *Bytes are asked for ahead.* The forward product's tiles ask for the next piece's, which come while the tiles
 //!    multiply; the gradient's are asked for as they are converted, two rows ahead. The hardware foresees lines inside
