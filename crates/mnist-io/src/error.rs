@@ -39,6 +39,12 @@ pub enum Error {
         /// The file not found.
         file: &'static str,
     },
+    /// A file stands where a folder is wanted.
+    #[error("{path}: a file; name the folder that has it and the other three of MNIST (--data or MNIST_DIR)", path = path.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// No mirror could give a file.
     #[error("{file}: no mirror gave it ({reasons}); fetch it by hand into {dir}, any mirror's copy will do", dir = dir.display())]
     Download {

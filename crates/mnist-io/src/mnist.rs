@@ -49,8 +49,11 @@ impl Mnist {
     /// Reads the four files from a folder, plain or with `.gz` (the plain one if both are there).
     ///
     /// # Errors
-    /// If a file is missing, damaged, or does not go with its partner; the message names it.
+    /// If a file is missing, damaged, or does not go with its partner, or `dir` is a file; the message names it.
     pub fn load(dir: &Path) -> Result<Self, Error> {
+        if dir.is_file() {
+            return Err(Error::NoFolder { path: dir.to_owned() });
+        }
         let paths = FILES.map(|file| find(dir, file.name));
         let [train_images, train_labels, test_images, test_labels] = paths;
         let (train_images, train_labels) = (train_images?, train_labels?);

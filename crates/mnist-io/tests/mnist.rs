@@ -55,6 +55,16 @@ fn the_plain_file_is_preferred_to_the_packed_one_and_a_folder_of_its_name_is_pas
 }
 
 #[test]
+fn one_of_the_files_in_place_of_their_folder_is_told_to_be_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), [false; 4]);
+    let file = dir.path().join(FILES[0].name);
+    let error = Mnist::load(&file).expect_err("a file is no folder");
+    assert!(matches!(&error, Error::NoFolder { path } if *path == file), "{error}");
+    assert!(error.to_string().contains("name the folder that has it"), "{error}");
+}
+
+#[test]
 fn a_missing_file_is_named_with_its_folder_and_the_cure() {
     for missing in 0..4 {
         for packed in [false, true] {

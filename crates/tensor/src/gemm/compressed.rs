@@ -271,6 +271,92 @@ pub(super) struct Rows<'a, A> {
     pub last: Option<Tile<'a>>,
 }
 
+/// Columns of a panel of `NV` vectors, with `HALF` and half a one.
+pub(super) const fn width<const NV: usize, const HALF: bool>() -> usize {
+    LANES * NV + if HALF { HALF_LANES } else { 0 }
+}
+
+impl<A> Rows<'_, A> {
+    /// The accumulators of `R` rows, from a row on, as the chains begin or go on.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline(always)]
+    pub unsafe fn begin<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
+        &self,
+        isa: I,
+        row: usize,
+    ) -> [Row<I, NV>; R] {
+        let mut acc = [Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) }; R];
+        if !self.first {
+            for (r, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: as promised.
+                *acc =
+                    unsafe { load_whole::<I, NV, HALF>(isa, self.accumulators.add((row + r) * width::<NV, HALF>())) };
+            }
+        }
+        acc
+    }
+
+    /// Puts them back, or through the epilogue into C.
+    ///
+    /// # Safety
+    /// They are there, and all rows before have been put.
+    #[inline(always)]
+    pub unsafe fn end<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
+        &mut self,
+        isa: I,
+        row: usize,
+        mut acc: [Row<I, NV>; R],
+    ) {
+        // SAFETY: as promised.
+        unsafe {
+            if let Some(tile) = &mut self.last {
+                finish::<I, R, NV, HALF>(isa, tile, &mut acc);
+                tile.c = tile.c.wrapping_add(R * tile.c_row);
+                tile.with = tile.with.wrapping_add(R * tile.with_row);
+            } else {
+                for (r, &acc) in acc.iter().enumerate() {
+                    let kept = self.accumulators.add((row + r) * width::<NV, HALF>());
+                    store_whole::<I, NV, HALF>(isa, acc, kept);
+                }
+            }
+        }
+    }
+}
+
+/// A step of `R` rows: to each its element times a row of the panel.
+///
+/// # Safety
+/// `b` is readable for `16·NV` floats, or with `HALF` 8 more.
+#[inline(always)]
+pub(super) unsafe fn multiply_add<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
+    isa: I,
+    elements: [f32; R],
+    b: *const f32,
+    acc: &mut [Row<I, NV>; R],
+) {
+    let mut full = [isa.splat(0.0); R];
+    for (full, element) in full.iter_mut().zip(elements) {
+        *full = isa.splat(element);
+    }
+    // SAFETY: as promised.
+    unsafe {
+        for j in 0..NV {
+            let b = isa.load_ptr(b.add(j * LANES));
+            for r in 0..R {
+                acc[r].full[j] = isa.fma(full[r], b, acc[r].full[j]);
+            }
+        }
+        if HALF {
+            let b = isa.half_load_ptr(b.add(NV * LANES));
+            for r in 0..R {
+                acc[r].half = isa.half_fma(isa.half_splat(elements[r]), b, acc[r].half);
+            }
+        }
+    }
+}
+
 /// A kernel for one width of panels, where A is listed.
 pub(super) type ListsKernel<E> = unsafe fn(&mut Rows<'_, Lists<'_, E>>);
 /// A kernel for one width of panels, where bits say which elements are not 0.
@@ -310,10 +396,9 @@ unsafe fn lists<I: Isa, E: Listing, const R: usize, const NV: usize, const HALF:
     isa: I,
     t: &mut Rows<'_, Lists<'_, E>>,
     starts: &[usize],
-    row: usize,
+    mut row: usize,
 ) {
-    let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
-    let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
+    let columns = width::<NV, HALF>();
     let elements = t.a.elements;
     let panel = t.panel;
     // The row of the panel that an element wants, and what is known of it. Behind the last element two more are found,
@@ -323,50 +408,23 @@ unsafe fn lists<I: Isa, E: Listing, const R: usize, const NV: usize, const HALF:
         let (step, found) = unsafe { elements.find(place) };
         (panel.wrapping_add(step * columns), found)
     };
-    let mut kept = t.accumulators.wrapping_add(row * columns);
     let mut soon = [find(starts[0]), find(starts[0] + 1)];
     for ends in starts.windows(2) {
         // SAFETY: as promised.
         unsafe {
-            let mut acc = [zero; R];
-            if !t.first {
-                for (r, acc) in acc.iter_mut().enumerate() {
-                    *acc = load_whole::<I, NV, HALF>(isa, kept.add(r * columns));
-                }
-            }
+            let mut acc = t.begin::<I, R, NV, HALF>(isa, row);
             for place in ends[0]..ends[1] {
                 let [(b, found), next] = soon;
                 soon = [next, find(place + 2)];
                 let mut values = [0.0; R];
-                let mut full = [isa.splat(0.0); R];
-                for r in 0..R {
-                    values[r] = elements.value(place, found, r);
-                    full[r] = isa.splat(values[r]);
+                for (r, value) in values.iter_mut().enumerate() {
+                    *value = elements.value(place, found, r);
                 }
-                for j in 0..NV {
-                    let b = isa.load_ptr(b.add(j * LANES));
-                    for r in 0..R {
-                        acc[r].full[j] = isa.fma(full[r], b, acc[r].full[j]);
-                    }
-                }
-                if HALF {
-                    let b = isa.half_load_ptr(b.add(NV * LANES));
-                    for r in 0..R {
-                        acc[r].half = isa.half_fma(isa.half_splat(values[r]), b, acc[r].half);
-                    }
-                }
+                multiply_add::<I, R, NV, HALF>(isa, values, b, &mut acc);
             }
-            if let Some(tile) = &mut t.last {
-                finish::<I, R, NV, HALF>(isa, tile, &mut acc);
-                tile.c = tile.c.wrapping_add(R * tile.c_row);
-                tile.with = tile.with.wrapping_add(R * tile.with_row);
-            } else {
-                for (r, &acc) in acc.iter().enumerate() {
-                    store_whole::<I, NV, HALF>(isa, acc, kept.add(r * columns));
-                }
-            }
+            t.end::<I, R, NV, HALF>(isa, row, acc);
         }
-        kept = kept.wrapping_add(R * columns);
+        row += R;
     }
 }
 

@@ -39,16 +39,14 @@
 //!
 //! Each element of C is the same chain over k, of which steps are left out as `allowed.rs` has it.
 
-use super::HALF_LANES;
 use super::allowed::{Least, least_of};
 use super::compress::{MOST_ROWS, MOST_STEPS, blocks};
-use super::compressed::Rows;
-use super::microkernel::{Row, finish, load_whole, store_whole};
+use super::compressed::{Rows, multiply_add, width};
 use super::needed::nonzero_bits;
 use super::operands::Source;
 use crate::array::View;
 use crate::exec::Exec;
-use crate::isa::{Isa, LANES, Op};
+use crate::isa::{Isa, Op};
 use crate::vec::CHUNK;
 use std::ops::Range;
 
@@ -166,13 +164,11 @@ unsafe fn some_rows<I: Isa, A: Masked, const R: usize, const NV: usize, const HA
     if rows.is_empty() {
         return;
     }
-    let columns = LANES * NV + if HALF { HALF_LANES } else { 0 };
-    let zero: Row<I, NV> = Row { full: [isa.splat(0.0); NV], half: isa.half_splat(0.0) };
+    let columns = width::<NV, HALF>();
     let a = t.a;
     // SAFETY: as promised.
     let mut coming = unsafe { a.needed::<I, R>(isa, rows.start) };
     for at in rows.clone().step_by(R) {
-        let kept = t.accumulators.wrapping_add(at * columns);
         // SAFETY: as promised.
         unsafe {
             let needed = coming;
@@ -181,12 +177,7 @@ unsafe fn some_rows<I: Isa, A: Masked, const R: usize, const NV: usize, const HA
             for (r, row) in lying.iter_mut().enumerate() {
                 *row = a.row(at + r);
             }
-            let mut acc = [zero; R];
-            if !t.first {
-                for (r, acc) in acc.iter_mut().enumerate() {
-                    *acc = load_whole::<I, NV, HALF>(isa, kept.add(r * columns));
-                }
-            }
+            let mut acc = t.begin::<I, R, NV, HALF>(isa, at);
             let (mut word, next, mut first) = (needed as u64, (needed >> CHUNK) as u64, 0);
             for _ in 0..needed.count_ones() {
                 let ended = word == 0;
@@ -195,33 +186,13 @@ unsafe fn some_rows<I: Isa, A: Masked, const R: usize, const NV: usize, const HA
                 let step = first + word.trailing_zeros() as usize;
                 word &= word.wrapping_sub(1);
                 let b = t.panel.add(step * columns);
-                let (mut elements, mut full) = ([0.0; R], [isa.splat(0.0); R]);
-                for r in 0..R {
-                    elements[r] = A::element(lying[r], step);
-                    full[r] = isa.splat(elements[r]);
+                let mut elements = [0.0; R];
+                for (element, row) in elements.iter_mut().zip(lying) {
+                    *element = A::element(row, step);
                 }
-                for j in 0..NV {
-                    let b = isa.load_ptr(b.add(j * LANES));
-                    for r in 0..R {
-                        acc[r].full[j] = isa.fma(full[r], b, acc[r].full[j]);
-                    }
-                }
-                if HALF {
-                    let b = isa.half_load_ptr(b.add(NV * LANES));
-                    for r in 0..R {
-                        acc[r].half = isa.half_fma(isa.half_splat(elements[r]), b, acc[r].half);
-                    }
-                }
+                multiply_add::<I, R, NV, HALF>(isa, elements, b, &mut acc);
             }
-            if let Some(tile) = &mut t.last {
-                finish::<I, R, NV, HALF>(isa, tile, &mut acc);
-                tile.c = tile.c.wrapping_add(R * tile.c_row);
-                tile.with = tile.with.wrapping_add(R * tile.with_row);
-            } else {
-                for (r, &acc) in acc.iter().enumerate() {
-                    store_whole::<I, NV, HALF>(isa, acc, kept.add(r * columns));
-                }
-            }
+            t.end::<I, R, NV, HALF>(isa, at, acc);
         }
     }
 }
