@@ -2,7 +2,8 @@
 //! do.
 //!
 //! ```text
-//! GFLOP/s │      ╱╱───────── FMA peak         1  first kernel
+//! GFLOP/s │      FMA peak
+//!         │      ╱╱───────────────────        1  first kernel
 //!         │    ╱╱•2  ╱                        2  second kernel
 //!         │  ╱╱    ╱
 //!         │╱╱   •1       a slanted roof is a bandwidth: GFLOP/s = flops per byte · GB/s
@@ -124,11 +125,12 @@ impl Roofline {
             svg.text("tick", [x + 8.0, y + 12.0], "start", &text);
             names.push(rect([x + 8.0 + width(&text) / 2.0, y + 8.0], width(&text)));
         }
-        let [x, y] = place([high, self.peak]);
-        svg.path("frame", [place([flat, self.peak]), [x, y]], false);
+        let [x, y] = place([flat, self.peak]);
+        svg.path("frame", [[x, y], place([high, self.peak])], false);
+        // Where it begins: what is faster than the peak lies to the right.
         let text = format!("FMA peak {} GFLOP/s", rate(self.peak));
-        svg.text("tick", [x - 6.0, y - 6.0], "end", &text);
-        names.push(rect([x - 6.0 - width(&text) / 2.0, y - 10.0], width(&text)));
+        svg.text("tick", [x, y - 6.0], "start", &text);
+        names.push(rect([x + width(&text) / 2.0, y - 10.0], width(&text)));
         names
     }
 
