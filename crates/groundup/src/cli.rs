@@ -79,7 +79,7 @@ impl Name {
 
 #[derive(Debug, PartialEq, Args)]
 pub struct Chapter {
-    /// Which experiments, in a page of their names; without a name all, in index.html.
+    /// Which experiments; all without a name.
     #[arg(value_name = "NAME")]
     pub names: Vec<Name>,
     /// A folder with the four MNIST files, or "synthetic" [default: MNIST_DIR, data/mnist, else synthetic].

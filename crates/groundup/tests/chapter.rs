@@ -38,14 +38,6 @@ struct Left {
 }
 
 impl Left {
-    /// The page, the only one there is.
-    fn page(&self) -> &str {
-        let mut pages = self.files.iter().filter(|(name, _)| name.ends_with(".html"));
-        let page = pages.next().expect("there is a page").1;
-        assert!(pages.next().is_none(), "there are two pages");
-        page
-    }
-
     fn json(&self, experiment: &str) -> Value {
         serde_json::from_str(&self.files[&format!("{experiment}.json")]).unwrap()
     }
@@ -104,13 +96,13 @@ fn each_experiment_leaves_a_figure_its_numbers_and_a_section_of_the_page() {
             "activation-histograms.json",
             "activation-histograms.svg",
             "gradient-histograms.svg",
-            "optimizer-paths+activation-histograms.html",
+            "index.html",
             "optimizer-paths.json",
             "optimizer-paths.svg",
             "times.json"
         ]
     );
-    let page = both().page();
+    let page = &both().files["index.html"];
     for experiment in ["optimizer-paths", "activation-histograms"] {
         let json = both().json(experiment);
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
@@ -381,15 +373,15 @@ fn in_korean_the_figures_speak_korean_and_the_numbers_are_the_same() {
     }
     // The terminal has the results in English.
     let line = "30 steps from (-7, 2)";
-    assert!(korean.out.contains(line) && both().page().contains(line), "{}", korean.out);
-    assert!(!english_results(both().page()).is_empty());
+    assert!(korean.out.contains(line) && both().files["index.html"].contains(line), "{}", korean.out);
+    assert!(!english_results(&both().files["index.html"]).is_empty());
 }
 
 /// The other kinds of results are in `reference.rs`: they take longer.
 #[test]
 fn a_korean_page_has_no_english_results() {
     let korean = chapter("optimizer-paths activation-histograms weight-decay --runs 1 --threads 2 --lang ko");
-    let english = english_results(korean.page());
+    let english = english_results(&korean.files["index.html"]);
     assert!(english.is_empty(), "{english:?}");
 }
 
@@ -397,7 +389,7 @@ fn a_korean_page_has_no_english_results() {
 fn a_name_given_twice_is_one_section_of_the_page() {
     let left = chapter("optimizer-paths optimizer-paths --runs 1 --threads 1");
     assert_eq!(left.files["optimizer-paths.svg"], both().files["optimizer-paths.svg"]);
-    let page = &left.files["optimizer-paths.html"];
+    let page = &left.files["index.html"];
     assert_eq!(page.matches("<section id=\"optimizer-paths\">").count(), 1, "an id stands twice in the page");
 }
 
@@ -429,26 +421,12 @@ fn every_experiment_that_fails_has_a_line_of_cause_and_one_of_cure() {
 }
 
 #[test]
-fn an_experiment_alone_has_a_page_of_its_own_and_the_whole_chapter_s_is_left_as_it_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("report");
-    fs::create_dir(&out).unwrap();
-    fs::write(out.join("index.html"), "the whole chapter").unwrap();
-    let args = ["chapter", "optimizer-paths", "--data", digits(), "--runs", "1"];
-    let ran = Ran::of(&mut command(dir.path(), &args));
-    assert_eq!(ran.status, Some(0), "{}", ran.err);
-    assert!(ran.out.contains("optimizer-paths.html"), "the page is not named: {}", ran.out);
-    assert_eq!(fs::read_to_string(out.join("index.html")).unwrap(), "the whole chapter");
-    assert!(fs::read_to_string(out.join("optimizer-paths.html")).unwrap().contains("<section id=\"optimizer-paths\">"));
-}
-
-#[test]
 fn without_out_the_report_is_in_report_and_a_place_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let paths = ["chapter", "optimizer-paths", "--data", digits(), "--runs", "1"];
     let ran = Ran::of(&mut command(dir.path(), &paths));
     assert_eq!(ran.status, Some(0), "{}", ran.err);
-    for file in ["optimizer-paths.html", "optimizer-paths.svg", "optimizer-paths.json"] {
+    for file in ["index.html", "optimizer-paths.svg", "optimizer-paths.json"] {
         assert!(dir.path().join("report").join(file).is_file(), "no report/{file}");
     }
     fs::write(dir.path().join("file"), "x").unwrap();

@@ -45,11 +45,8 @@ pub fn run(options: &Chapter) -> Result<(), Failure> {
     let progress = Arc::new(Whole::new(&costs));
     let run = Run { data: digits.name, runs: options.runs, seed: options.seed, language: options.lang };
     let texts: Vec<&str> = names.iter().map(|name| name.text()).collect();
-    // Some experiments alone leave the whole chapter's page as it is.
-    let whole = texts.len() == Name::value_variants().len();
-    let page = if whole { "index".to_owned() } else { texts.join("+") } + ".html";
     let by = (exec.isa().name(), threads);
-    let folder = Arc::new(Mutex::new(Folder::new(&options.out, &texts, page, run, by, Arc::clone(&progress))?));
+    let folder = Arc::new(Mutex::new(Folder::new(&options.out, &texts, run, by, Arc::clone(&progress))?));
     leave_what_is_finished_on_interrupt(&folder)?;
 
     let context = Context {

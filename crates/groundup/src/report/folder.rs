@@ -21,8 +21,6 @@ enum State {
 /// The folder, and the experiments in the chapter's order.
 pub struct Folder {
     path: PathBuf,
-    /// The page's name in it.
-    page: String,
     run: Run,
     isa: &'static str,
     threads: usize,
@@ -34,26 +32,24 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, for these experiments and a page of that name. That a file can be written is tried before
-    /// anything is computed.
+    /// Makes the folder. That a file can be written is tried before anything is computed.
     pub fn new(
         path: &Path,
         names: &[&'static str],
-        page: String,
         run: Run,
         (isa, threads): (&'static str, usize),
         progress: Arc<Whole>,
     ) -> Result<Self, Error> {
         let experiments = names.iter().map(|&name| (name, State::Running)).collect();
         let (path, began) = (path.to_owned(), Instant::now());
-        let folder = Self { path, page, run, isa, threads, began, experiments, printed: 0, progress };
+        let folder = Self { path, run, isa, threads, began, experiments, printed: 0, progress };
         folder.write_times()?;
         Ok(folder)
     }
 
     /// The page.
     pub fn page(&self) -> PathBuf {
-        self.path.join(&self.page)
+        self.path.join("index.html")
     }
 
     /// Takes an experiment in: its files, then the page over all that are finished.
@@ -66,7 +62,7 @@ impl Folder {
         self.write(&format!("{name}.json"), &format!("{:#}\n", report.json))?;
         self.set(name, State::Finished { report: Box::new(report), took });
         let finished: Vec<&Report> = self.finished().map(|(report, _)| report).collect();
-        self.write(&self.page, &page(&finished, &self.run))?;
+        self.write("index.html", &page(&finished, &self.run))?;
         self.write_times()
     }
 

@@ -75,9 +75,11 @@ impl Page {
         let probe = include_str!("probe.js")
             .replace("PLACE_OF_POINT", &format!("{place:?}"))
             .replace("PLACE_ON_LINE", &format!("{on_line:?}"));
-        let page = read("optimizer-paths+init-comparison.html")
-            .replacen("<head>", &format!("<head>{ERRORS}"), 1)
-            .replacen("</body>", &format!("<script>{probe}</script></body>"), 1);
+        let page = read("index.html").replacen("<head>", &format!("<head>{ERRORS}"), 1).replacen(
+            "</body>",
+            &format!("<script>{probe}</script></body>"),
+            1,
+        );
         let file = dir.path().join("report/probed.html");
         fs::write(&file, page).unwrap();
         let document = chromium::dump(chromium, &file, dir.path());

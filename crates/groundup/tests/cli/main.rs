@@ -311,7 +311,7 @@ fn a_reader_of_errors_who_has_left_changes_neither_the_work_nor_the_exit_status(
     assert_eq!(status(&["train", "--data", "nowhere"]), Some(1));
     // A debug build begins with a note.
     assert_eq!(status(&["chapter", "optimizer-paths", "--data", digits(), "--threads", "1"]), Some(0));
-    assert!(dir.path().join("report/optimizer-paths.html").exists(), "the work was not done");
+    assert!(dir.path().join("report/index.html").exists(), "the work was not done");
 }
 
 #[test]
