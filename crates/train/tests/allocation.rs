@@ -87,15 +87,15 @@ fn allocations(config: &Config, exec: Exec, data: &Dataset, steps: usize) -> (Ve
     (counts, to_make)
 }
 
-/// ReLU alone, batch normalisation, dropout and both, with SGD and Adam, in each preset.
+/// ReLU alone, batch normalisation, dropout and both, with every rule, in each preset.
 fn every_config(from: &Config) -> Vec<(String, Config)> {
     let mut all = Vec::new();
     for preset in [Preset::Book, Preset::Torch] {
-        for rule in [Rule::SGD, Rule::ADAM] {
+        for rule in Rule::ALL {
             for (batch_norm, dropout) in [(false, false), (true, false), (false, true), (true, true)] {
                 let sampling = preset.sampling();
                 let mut config =
-                    Config { preset, rule, sampling, learning_rate: 0.01, weight_decay: 0.001, ..from.clone() };
+                    Config { preset, rule, sampling, learning_rate: 0.001, weight_decay: 0.001, ..from.clone() };
                 config.architecture.batch_norm = batch_norm.then(|| preset.batch_norm_form());
                 config.architecture.dropout = dropout.then(|| (0.2, preset.dropout_form()));
                 let name =

@@ -480,20 +480,23 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
             let needed = share_needed(exec, source, *at_once);
             return if needed <= pays - costs / n as f64 { LeftOut::Elements } else { LeftOut::Nothing };
         }
-        let cost = match source {
-            Source::Floats(a) if a.strides()[1] == 1 => list_costs.row_major,
-            Source::Floats(_) => list_costs.turned_floats,
-            Source::Bytes(_) => list_costs.row_major,
-            Source::BytesTransposed(bytes) if bytes.nonzero().is_some() => list_costs.turned_known,
-            Source::BytesTransposed(_) => list_costs.turned_bytes,
-        };
         let share = share_not_zero(exec, source);
         let pay = match (source, images, rows_in_place) {
-            // As floats in place; two rows need at most so many steps if they are alike in nothing.
-            (Source::Bytes(_), Images::TwoByTwo { .. }, Some(InPlaceRows { pays, costs, .. })) => {
-                1.0 - (1.0 - share).powi(2) <= pays - costs / n as f64
+            // As floats in place; two images, or two pixels, need at most so many steps if they are alike in nothing.
+            (
+                Source::Bytes(_) | Source::BytesTransposed(_),
+                Images::TwoByTwo { .. },
+                Some(InPlaceRows { pays, costs, .. }),
+            ) => 1.0 - (1.0 - share).powi(2) <= pays - costs / n as f64,
+            _ => {
+                let row_major = match source {
+                    Source::Floats(a) => a.strides()[1] == 1,
+                    Source::Bytes(_) => true,
+                    Source::BytesTransposed(_) => false,
+                };
+                let cost = if row_major { list_costs.row_major } else { list_costs.turned };
+                share <= pays - cost / n as f64
             }
-            _ => share <= pays - cost / n as f64,
         };
         if pay {
             return LeftOut::Elements;

@@ -61,7 +61,7 @@ pub(super) struct ByElement {
 pub(super) enum Images {
     /// A row at a time, of lists.
     OneByOne(&'static [ListsKernel<Pairs>]),
-    /// Two at once.
+    /// Two at once, and of pixels too.
     TwoByTwo {
         /// Where they lie ([`super::images`]).
         in_place: &'static [MaskedKernel<InPlaceBytes>],
@@ -92,13 +92,10 @@ pub(super) struct InPlaceRows {
     pub costs: f64,
 }
 
-/// What it costs to list an element, by how A lies.
+/// What it costs to list an element, or a byte to turn it, by how A lies.
 pub(super) struct ListCosts {
     pub row_major: f64,
-    pub turned_floats: f64,
-    pub turned_bytes: f64,
-    /// Of bytes of which it is known which are not 0.
-    pub turned_known: f64,
+    pub turned: f64,
 }
 
 /// Which tiles a product takes.
@@ -258,7 +255,7 @@ static AVX2: Row = Row {
         pixels: of_halves!(avx2_masked, _, 1),
         in_place: None,
         pays: 0.79,
-        list_costs: ListCosts { row_major: 17.0, turned_floats: 27.0, turned_bytes: 27.0, turned_known: 27.0 },
+        list_costs: ListCosts { row_major: 17.0, turned: 27.0 },
         short: 16,
     }),
 };
@@ -346,7 +343,7 @@ static AVX512: Row = Row {
         pixels: of_vectors!(avx512_masked, _, 2),
         in_place: Some(InPlaceRows { kernels: of_vectors!(avx512_masked, _, 2), at_once: 2, pays: 0.9, costs: 10.0 }),
         pays: 0.75,
-        list_costs: ListCosts { row_major: 27.0, turned_floats: 34.0, turned_bytes: 75.0, turned_known: 50.0 },
+        list_costs: ListCosts { row_major: 27.0, turned: 34.0 },
         short: 0,
     }),
 };
