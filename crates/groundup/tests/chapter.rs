@@ -3,6 +3,7 @@
 
 mod support {
     pub mod data;
+    pub mod isa;
     pub mod korean;
     pub mod markup;
     pub mod run;
@@ -14,6 +15,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 use support::data::digits;
+use support::isa::is_portable;
 use support::korean::english_results;
 use support::markup::markup_fault;
 use support::run::{Ran, command};
@@ -54,7 +56,7 @@ fn chapter(options: &str) -> Left {
     args.extend(options.split_whitespace());
     let mut command = command(dir.path(), &args);
     // The portable row takes minutes here; that it gives the same bits is tested where it is cheap (`cli/train.rs`).
-    if std::env::var_os("GROUNDUP_ISA").is_some_and(|isa| isa == "portable") {
+    if is_portable() {
         println!("SKIPPED: the chapter on portable; it is run on the best ISA there is");
         command.env_remove("GROUNDUP_ISA");
     }

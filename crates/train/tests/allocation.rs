@@ -95,7 +95,7 @@ fn every_config(from: &Config) -> Vec<(String, Config)> {
             for (batch_norm, dropout) in [(false, false), (true, false), (false, true), (true, true)] {
                 let sampling = preset.sampling();
                 let mut config =
-                    Config { preset, rule, sampling, learning_rate: 0.001, weight_decay: 0.001, ..from.clone() };
+                    Config { preset, rule, sampling, learning_rate: 0.01, weight_decay: 0.001, ..from.clone() };
                 config.architecture.batch_norm = batch_norm.then(|| preset.batch_norm_form());
                 config.architecture.dropout = dropout.then(|| (0.2, preset.dropout_form()));
                 let name =

@@ -20,6 +20,7 @@ mod train;
 #[path = "../support"]
 mod support {
     pub mod data;
+    pub mod isa;
     pub mod markup;
     pub mod run;
 }

@@ -2,6 +2,7 @@
 //! reads and writes the same file.
 
 use super::{digits, failure, failure_of, json};
+use crate::support::isa::is_portable;
 use crate::support::run::{Ran, command, groundup};
 use serde_json::Value;
 use std::fs;
@@ -71,9 +72,8 @@ fn shares_in_processes_at_the_same_time_fill_one_file_and_their_answers_are_thos
 #[test]
 fn a_search_that_is_killed_is_taken_up_and_finds_what_it_would_have_found() {
     // Enough for the kill to come in between; without vector instructions that are few, and each takes a second.
-    let trials = if std::env::var_os("GROUNDUP_ISA").is_some_and(|isa| isa == "portable") { 20 } else { 200 };
-    for search_of in [format!("--trials {trials}"), format!("--trials {} --rounds 2", trials / 2)] {
-        let search_of = &search_of;
+    let trials = if is_portable() { 20 } else { 200 };
+    for search_of in &[format!("--trials {trials}"), format!("--trials {} --rounds 2", trials / 2)] {
         let (_dir, path) = place();
         let mut child = start(&path, &format!("{search_of} --jobs 2"));
         let began = Instant::now();

@@ -271,8 +271,8 @@ pub(super) struct Rows<'a, A> {
     pub last: Option<Tile<'a>>,
 }
 
-/// Columns of a panel of `NV` vectors, with `HALF` and half a one.
-pub(super) const fn width<const NV: usize, const HALF: bool>() -> usize {
+/// Columns of a panel of `NV` vectors, and with `HALF` of half a one, which takes half the room.
+pub(super) const fn panel_width<const NV: usize, const HALF: bool>() -> usize {
     LANES * NV + if HALF { HALF_LANES } else { 0 }
 }
 
@@ -280,7 +280,7 @@ impl<A> Rows<'_, A> {
     /// The accumulators of `R` rows, from a row on, as the chains begin or go on.
     ///
     /// # Safety
-    /// They are there.
+    /// `accumulators` is readable for the panel's width at each of these rows.
     #[inline(always)]
     pub unsafe fn begin<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
         &self,
@@ -291,8 +291,9 @@ impl<A> Rows<'_, A> {
         if !self.first {
             for (r, acc) in acc.iter_mut().enumerate() {
                 // SAFETY: as promised.
-                *acc =
-                    unsafe { load_whole::<I, NV, HALF>(isa, self.accumulators.add((row + r) * width::<NV, HALF>())) };
+                *acc = unsafe {
+                    load_whole::<I, NV, HALF>(isa, self.accumulators.add((row + r) * panel_width::<NV, HALF>()))
+                };
             }
         }
         acc
@@ -301,7 +302,8 @@ impl<A> Rows<'_, A> {
     /// Puts them back, or through the epilogue into C.
     ///
     /// # Safety
-    /// They are there, and all rows before have been put.
+    /// `accumulators` is writable for the panel's width at each of these rows, and `last` has them; all rows before
+    /// have been put.
     #[inline(always)]
     pub unsafe fn end<I: Isa, const R: usize, const NV: usize, const HALF: bool>(
         &mut self,
@@ -317,7 +319,7 @@ impl<A> Rows<'_, A> {
                 tile.with = tile.with.wrapping_add(R * tile.with_row);
             } else {
                 for (r, &acc) in acc.iter().enumerate() {
-                    let kept = self.accumulators.add((row + r) * width::<NV, HALF>());
+                    let kept = self.accumulators.add((row + r) * panel_width::<NV, HALF>());
                     store_whole::<I, NV, HALF>(isa, acc, kept);
                 }
             }
@@ -325,7 +327,9 @@ impl<A> Rows<'_, A> {
     }
 }
 
-/// A step of `R` rows: to each its element times a row of the panel.
+/// A step of `R` rows: to each its element times a row of the panel. A vector of B is loaded when it is its turn, and
+/// not the whole row before, as for a tile's steps: of thirteen beside two rows' accumulators there are not the
+/// registers.
 ///
 /// # Safety
 /// `b` is readable for `16·NV` floats, or with `HALF` 8 more.
@@ -398,7 +402,7 @@ unsafe fn lists<I: Isa, E: Listing, const R: usize, const NV: usize, const HALF:
     starts: &[usize],
     mut row: usize,
 ) {
-    let columns = width::<NV, HALF>();
+    let columns = panel_width::<NV, HALF>();
     let elements = t.a.elements;
     let panel = t.panel;
     // The row of the panel that an element wants, and what is known of it. Behind the last element two more are found,

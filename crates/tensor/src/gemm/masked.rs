@@ -43,7 +43,7 @@
 
 use super::allowed::{Least, least_of};
 use super::compress::{MOST_ROWS, MOST_STEPS, blocks};
-use super::compressed::{Rows, multiply_add, width};
+use super::compressed::{Rows, multiply_add, panel_width};
 use super::needed::nonzero_bits;
 use super::operands::Source;
 use crate::array::View;
@@ -166,7 +166,7 @@ unsafe fn some_rows<I: Isa, A: Masked, const R: usize, const NV: usize, const HA
     if rows.is_empty() {
         return;
     }
-    let columns = width::<NV, HALF>();
+    let columns = panel_width::<NV, HALF>();
     let a = t.a;
     // SAFETY: as promised.
     let mut coming = unsafe { a.needed::<I, R>(isa, rows.start) };

@@ -51,7 +51,7 @@ use super::block::first_row;
 use super::compressed::{FEWEST_REGISTERS, in_place};
 use super::operands::Source;
 use super::plan::{Blocking, RowsAre, block_of_elements};
-use super::table::{self, ByElement, Images, InPlaceRows};
+use super::table::{self, ByElement, Images};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
@@ -476,18 +476,16 @@ pub(super) fn left_out(exec: Exec, source: Source<'_>, n: usize) -> LeftOut {
         if known || is_short(exec, source) {
             return LeftOut::Elements;
         }
-        if let Some(InPlaceRows { at_once, pays, costs, .. }) = in_place(row, source) {
-            let needed = share_needed(exec, source, *at_once);
-            return if needed <= pays - costs / n as f64 { LeftOut::Elements } else { LeftOut::Nothing };
+        if let Some(rows) = in_place(row, source) {
+            let pay = rows.pay(share_needed(exec, source, rows.at_once), n);
+            return if pay { LeftOut::Elements } else { LeftOut::Nothing };
         }
         let share = share_not_zero(exec, source);
         let pay = match (source, images, rows_in_place) {
             // As floats in place; two images, or two pixels, need at most so many steps if they are alike in nothing.
-            (
-                Source::Bytes(_) | Source::BytesTransposed(_),
-                Images::TwoByTwo { .. },
-                Some(InPlaceRows { pays, costs, .. }),
-            ) => 1.0 - (1.0 - share).powi(2) <= pays - costs / n as f64,
+            (Source::Bytes(_) | Source::BytesTransposed(_), Images::TwoByTwo { .. }, Some(rows)) => {
+                rows.pay(1.0 - (1.0 - share).powi(2), n)
+            }
             _ => {
                 let row_major = match source {
                     Source::Floats(a) => a.strides()[1] == 1,

@@ -87,9 +87,16 @@ pub(super) struct InPlaceRows {
     /// Rows that are computed at once.
     pub at_once: usize,
     /// Share of the steps that so many rows need up to which leaving out the others pays, times many columns.
-    pub pays: f64,
+    pays: f64,
     /// To look at A takes as long as to do all steps of so many columns.
-    pub costs: f64,
+    costs: f64,
+}
+
+impl InPlaceRows {
+    /// Whether it pays with so many columns, where the rows that are computed at once need such a share of the steps.
+    pub fn pay(&self, needed: f64, columns: usize) -> bool {
+        needed <= self.pays - self.costs / columns as f64
+    }
 }
 
 /// What it costs to list an element, or a byte to turn it, by how A lies.
