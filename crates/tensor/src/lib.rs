@@ -13,6 +13,7 @@ pub mod exec;
 pub mod gemm;
 pub mod isa;
 pub mod limits;
+pub mod matmul;
 pub mod probe;
 pub mod profile;
 pub mod team;
