@@ -1,515 +1,211 @@
-//! How one product is to be computed: what is packed, how it is blocked, which thread does what.
+//! How one product is to be computed: what is packed, how it is blocked, which loop is shared by threads.
 //!
-//! A plan is a function of the shape, the strides, the ISA, the number of threads and whether they are awake; it can be
-//! printed ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the
-//! result.
+//! A plan is a value and a pure function of the shape, the strides, the ISA, the caches and the number of threads. It
+//! never looks at the data or at the clock. It is made once and run often, it can be printed, and it changes the time
+//! of a product, never a bit of it.
 
-use super::HALF_LANES;
-use super::block::MOST_TILES;
-use super::compress::{Cut, MOST_ROWS, MOST_STEPS};
-use super::compressed::MOST_REGISTERS;
-use super::needed::{self, LONGEST, LeftOut};
-use super::operands::Source;
-use super::table::{self, Tiles};
+use super::PackedB;
+use super::blocking::{Blocking, PanelGroup, panel_groups};
+use super::kernels::Tiles;
+use super::row::HALF_LANES;
 use crate::array::View;
 use crate::exec::Exec;
-use crate::isa::{AnyIsa, LANES};
-use crate::probe;
-use crate::team::{self, Workers, uneven};
-use crate::vec::BlockForm;
 use std::fmt;
-use std::sync::OnceLock;
 
-/// Block sizes and thresholds, as they were measured best, cut to this machine's caches: [`Blocking::of`] an ISA, and
-/// `Default` for the best there is; tests shrink them.
+/// Bytes of a page of memory. Rows that far apart lie on a page each, and where the distance is a power of two they
+/// compete for the same lines of L1.
+const PAGE: usize = 4096;
+
+/// Measured: rows of C; a packed element of a B with adjacent columns is used once a tile, and fewer rows do not repay
+/// the copy; `cargo bench --bench gemm -- 1024x784x512`
+const ROWS_TO_PACK: usize = 64;
+
+/// Measured: panels of B; each packed row of a transposed A is read once a panel, and fewer panels do not repay the copy;
+/// `cargo bench --bench gemm -- 784x100`
+const PANELS_TO_PACK_A: usize = 4;
+
+/// Measured: multiply-adds; a thread that stands by in a session is reached in half a microsecond, and is worth calling
+/// for ten times that; `benches/peers/run.sh gemm --threads 2`
+const WORK_PER_THREAD: usize = 50_000;
+
+/// Measured: multiply-adds; outside of a session the other threads sleep, and one is there after 25 to 40 µs;
+/// `benches/peers/run.sh gemm --threads 2`
+const WORK_TO_WAKE: usize = 5_000_000;
+
+/// Rows of C of a chunk, at least, if there are more chunks than threads.
+const CHUNK_ROWS: usize = 96;
+
+/// Where B comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blocking {
-    /// Steps of k in a packed block of B. The rows of A that a tile multiplies with it, 6 × 512 floats or 12 KB with
-    /// AVX-512, are still in L1 with the next panel. Each further block of k reads and writes C once more, and a tile
-    /// takes 60 cycles to begin and to end: AVX2's, which takes 6 cycles for a step and not 12, wants twice as many
-    /// steps.
-    pub kc: usize,
-    /// Columns in a packed block of B, which stays in L2: 512 × 512 floats are half of 2 MB. Each further block of
-    /// columns reads A once more.
-    pub nc: usize,
-    /// Bytes of a panel of B that stays in L1 beside the rows of A.
-    pub near: usize,
-    /// The same where steps are left out: a quarter of the rows of such a panel, or more, are hardly ever read.
-    pub near_listed: usize,
-    /// The same where a row of C is computed at a time, of A's elements that are not 0: the panel is all there is in L1
-    /// but a row of everything.
-    pub near_elements: usize,
-    /// Rows of bytes that are multiplied together: the lists of what is not 0, of some 150 elements each, where there
-    /// are some, and the accumulators of a panel stay in L2. That they do took an evaluation to 0.93 of its time.
-    pub group: usize,
-    /// Bytes of a C that stays in L2.
-    pub near_c: usize,
-    /// Bytes of a B with adjacent columns above which it is packed. A smaller one stays in L2 as it is, and the copy
-    /// costs more than it saves, unless its rows lie a page or more apart.
-    pub pack_above: usize,
-    /// Rows of C below which such a B is not packed: each packed element is used once a tile of rows.
-    pub pack_rows: usize,
-    /// The same of a product that leaves out steps: its tiles read whole cache lines of a packed B.
-    pub pack_rows_listed: usize,
-    /// Bytes of a B that each thread of a session packs for itself.
-    pub pack_alone: usize,
-    /// Multiply-adds a thread must have to be worth starting while the other threads are awake.
-    pub per_thread: usize,
-    /// Multiply-adds a product must have to be worth waking the other threads for.
-    pub to_wake: usize,
+pub(super) enum SourceOfB {
+    /// It is read where it lies, with this stride from row to row; its columns are adjacent.
+    InPlace { row: usize },
+    /// Its blocks are packed as the loops come to them, from these strides.
+    Pack { strides: [usize; 2] },
+    /// It comes packed ([`PackedB`]).
+    Packed,
 }
 
-impl Blocking {
-    /// Blocks for the tiles of an ISA and for caches of these sizes in bytes (L1 of data, and L2, of one core). While a
-    /// tile goes down a panel, eight rows of A and the panel, as many steps as are in a block, take three times L1; the
-    /// block of B takes half of L2.
-    pub fn for_caches(isa: AnyIsa, l1: usize, l2: usize) -> Self {
-        let panel = panel_columns(table::row(isa));
-        let kc = (3 * l1 / ((panel + 8) * size_of::<f32>())).clamp(128, 1024);
-        let nc = (l2 / 2 / (kc * size_of::<f32>())).clamp(512, 4096);
-        Self {
-            kc,
-            nc,
-            near: l1 / 3 * 2,
-            near_listed: l1,
-            near_elements: l1 / 16 * 13,
-            group: (l2 / (4 << 10)).clamp(1, MOST_ROWS),
-            near_c: l2 / 2,
-            pack_above: l2 / 8 * 3,
-            pack_rows: 64,
-            pack_rows_listed: 192,
-            pack_alone: l2 / 8,
-            per_thread: 250_000,
-            to_wake: 20_000_000,
-        }
-    }
-
-    /// Blocks for an ISA on this machine.
-    pub fn of(isa: AnyIsa) -> Self {
-        static CACHES: OnceLock<[usize; 2]> = OnceLock::new();
-        let &[l1, l2] = CACHES.get_or_init(|| {
-            let caches = probe::cache_sizes();
-            let size = |level| caches.iter().find(|(name, _)| name == level).map(|&(_, bytes)| bytes);
-            // Where the system does not say: the smallest of today.
-            [size("L1").unwrap_or(32 << 10), size("L2").unwrap_or(1 << 20)]
-        });
-        Self::for_caches(isa, l1, l2)
-    }
-}
-
-impl Default for Blocking {
-    fn default() -> Self {
-        static BEST: OnceLock<Blocking> = OnceLock::new();
-        *BEST.get_or_init(|| Self::of(AnyIsa::available().last().expect("portable is always there")))
-    }
-}
-
-/// Columns of the widest panel of an ISA's tiles.
-fn panel_columns(row: &table::Row) -> usize {
-    HALF_LANES * row.max_halves(Tiles::Full)
-}
-
-/// How the threads share a product. They never split k.
+/// How the threads share a product. They never split k, so no chain is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
+pub(super) enum Split {
     /// One thread; rayon is not touched.
     Serial,
-    /// The threads take chunks of rows; a packed B is packed once, together, and shared.
-    Rows {
-        /// At most so many threads.
-        threads: usize,
-        /// Into so many chunks the rows are cut.
-        chunks: usize,
-    },
-    /// The threads take chunks of rows, and each packs all of B for itself: for a small B, where waiting for each other
-    /// costs more and the rows of a batch stay with their threads; and where rows of A are packed, which costs more
-    /// than packing B, and by columns each would pack all.
-    OwnRows {
-        /// At most so many threads.
-        threads: usize,
-        /// Into so many chunks the rows are cut; B is packed for each.
-        chunks: usize,
-    },
-    /// The threads take chunks of columns; whoever takes a chunk packs its part of B.
-    Columns {
-        /// At most so many threads.
-        threads: usize,
-        /// Into so many chunks the columns are cut.
-        chunks: usize,
-    },
-}
-
-/// What a product's route depends on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Product {
-    /// m, k, n.
-    pub shape: [usize; 3],
-    pub a_strides: [usize; 2],
-    /// Whether A is converted from bytes, piece by piece, and need not be packed.
-    pub bytes: bool,
-    /// What is left out of it.
-    pub left_out: LeftOut,
-    /// Whether that is by A's elements: the next product of this shape may go another way.
-    pub may_leave_out_elements: bool,
-    pub b_strides: [usize; 2],
-    /// Whether C is written without being read, and without an epilogue.
-    pub storing: bool,
-    /// Whether all of k must be one block, for C is handed over and not kept.
-    pub one_block: bool,
-}
-
-impl Product {
-    /// Of an A and a B, with every step done.
-    pub fn new(a: Source<'_>, b: View<'_, f32, 2>) -> Self {
-        let [m, k] = a.shape();
-        Self {
-            shape: [m, k, b.cols()],
-            a_strides: a.strides(),
-            bytes: !matches!(a, Source::Floats(_)),
-            left_out: LeftOut::Nothing,
-            may_leave_out_elements: false,
-            b_strides: b.strides(),
-            storing: false,
-            one_block: false,
-        }
-    }
-
-    /// The same, with what had best be left out of A.
-    pub fn leaving_out(exec: Exec, a: Source<'_>, b: View<'_, f32, 2>) -> Self {
-        let n = b.cols();
-        let may_leave_out_elements = needed::may_leave_out_elements(exec, a, n);
-        Self { left_out: needed::left_out(exec, a, n), may_leave_out_elements, ..Self::new(a, b) }
-    }
-
-    /// Multiply-adds.
-    pub fn work(&self) -> usize {
-        self.shape.into_iter().fold(1, usize::saturating_mul)
-    }
+    /// Chunks of rows of C. Each packs the blocks of B it reads.
+    Rows { chunks: usize },
+    /// Chunks of columns of C. Each packs its own part of B.
+    Columns { chunks: usize },
 }
 
 /// The route a product takes; see the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// The ISA's name.
-    pub isa: &'static str,
+    pub(super) exec: Exec,
     /// m, k, n.
-    pub shape: [usize; 3],
-    /// Which tiles: whether steps of k are left out where a tile's rows of A are all zero, or all zeros.
-    pub tiles: Tiles,
-    /// Whether B is copied into panels.
-    pub pack: bool,
-    /// Whether the first tile of rows reads B in place and packs it for the others. Where threads share the rows, B is
-    /// packed before.
-    pub copies: bool,
-    /// Whether a tile's rows of a transposed A are copied together before they are multiplied with the panels.
-    pub packs_a: bool,
-    /// Steps of k in a block: even shares of k, at most [`Blocking::kc`] if B is packed. Else all of k; but if steps
-    /// are left out, as many as a list holds, and where bytes are converted for that, as many as let a panel stay in
-    /// L1.
-    pub kc: usize,
-    /// Columns in a block, at most.
-    pub nc: usize,
-    /// Bytes of a panel that stays in L1; a larger one is asked for ahead.
-    pub near: usize,
-    /// Rows of bytes that are multiplied together, if elements are left out ([`Blocking::group`]).
-    pub group: usize,
-    /// Whether each panel of B is multiplied with all rows before the next: for panels that stay in L1, and a C that
-    /// stays in L2.
-    pub panels_first: bool,
-    /// So many of the last columns are computed turned, as rows of Cᵀ = Bᵀ·Aᵀ.
-    pub turned: usize,
-    /// The threads' shares.
-    pub split: Split,
-    /// What the threads keep room for, if the next product of this shape may go another way: a warm call does not
-    /// allocate whichever way it goes.
-    pub(super) either: Option<Room>,
-}
-
-/// What decides how large the buffers are, of a product that does every step and of one that leaves out elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    /// Floats of a packed block of B, and of packed rows of A.
-    pub packed: [usize; 2],
-    /// How it is cut, if elements are left out.
-    pub cut: Cut,
+    pub(super) shape: [usize; 3],
+    pub(super) a_strides: [usize; 2],
+    pub(super) b: SourceOfB,
+    /// Whether the rows of a transposed A are packed too, a few tiles at a time.
+    pub(super) packs_a: bool,
+    /// Steps of k and columns in a block.
+    pub(super) kc: usize,
+    pub(super) nc: usize,
+    /// Whether each panel of B is multiplied with all rows before the next: for panels that stay in L1 and a C that
+    /// stays in L2. Else each tile of rows is multiplied with all panels of the block.
+    pub(super) panels_first: bool,
+    /// Whether a panel is too large for L1.
+    pub(super) far: bool,
+    pub(super) split: Split,
+    /// The panels, where all columns are one block.
+    pub(super) groups: [PanelGroup; 3],
 }
 
 impl Plan {
-    /// The route of a product.
-    pub(super) fn new(exec: Exec, workers: Workers, product: &Product, blocking: &Blocking) -> Self {
-        let &Product {
-            shape,
-            a_strides,
-            bytes: from_bytes,
-            left_out,
-            may_leave_out_elements,
-            b_strides,
-            storing,
-            one_block,
-        } = product;
+    /// The plan of C (m×n) ← A (m×k) · B (k×n) with these strides of A and B.
+    pub fn new(exec: Exec, shape: [usize; 3], a_strides: [usize; 2], b_strides: [usize; 2]) -> Self {
         let [m, k, n] = shape;
-        let row = table::row(exec.isa());
-        let panel = panel_columns(row);
-        let work = product.work();
-
-        let per_thread = match workers {
-            Workers::Helping => blocking.per_thread / HELPED,
-            Workers::Awake => blocking.per_thread,
-            Workers::Asleep if work >= blocking.to_wake => blocking.per_thread,
-            Workers::Asleep => usize::MAX,
-        };
-        let threads = exec.threads().min(work / per_thread.max(1)).max(1);
-
-        let skips = left_out == LeftOut::Steps;
-        let adjacent = b_strides[1] == 1 || n == 1;
-        let bytes = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_mul(size_of::<f32>());
-        let large = bytes(k, n) > blocking.pack_above || bytes(b_strides[0], 1) >= PAGE;
-        let pack = !adjacent
-            || (large && m >= blocking.pack_rows)
-            || (skips && threads == 1 && m >= blocking.pack_rows_listed);
-        let tiles = match skips {
-            false => Tiles::Full,
-            true if from_bytes || !large => Tiles::Wide,
-            true => Tiles::Tall,
-        };
-        let even_steps = |most: usize| k.div_ceil(k.div_ceil(most.max(1)).max(1));
-        let halves = n.div_ceil(HALF_LANES);
-        // Bytes that are converted for tiles that leave out steps: blocks of a panel that stay in L1, and whole vectors
-        // of bytes.
-        let converts = skips && from_bytes && !row.looks_up;
-        let kc = if converts && !one_block {
-            let panels = halves.div_ceil(row.max_halves(Tiles::Wide)).max(1);
-            let most = blocking.near_listed / bytes(1, HALF_LANES * halves.div_ceil(panels)).max(1);
-            even_steps(most.clamp(LANES, LONGEST)).next_multiple_of(LANES)
-        } else if skips && from_bytes {
-            k
-        } else if skips {
-            even_steps(if pack { blocking.kc.min(LONGEST) } else { LONGEST })
-        } else if pack {
-            even_steps(blocking.kc)
+        let (blocking, adjacent) = (Blocking::of(exec), b_strides[1] == 1 || n == 1);
+        let large = bytes(k, n) > blocking.b_in_place || bytes(b_strides[0], 1) >= PAGE;
+        if !adjacent || (large && m >= ROWS_TO_PACK) {
+            Self::blocked(exec, shape, a_strides, SourceOfB::Pack { strides: b_strides }, blocking)
         } else {
-            k
-        };
-        // A large C is written row by row: a panel's width of each row at a time would touch every page of it again and
-        // again.
-        let panels_first = converts || (!skips && bytes(kc, panel) <= blocking.near && bytes(m, n) <= blocking.near_c);
+            let whole = Blocking { kc: k.max(1), nc: n.max(1), ..blocking };
+            Self::blocked(exec, shape, a_strides, SourceOfB::InPlace { row: b_strides[0] }, whole)
+        }
+    }
 
-        // A column of A is vectors full of rows; the last columns of B may fill only a fraction of one.
-        let left = n % LANES;
-        let turned =
-            if !pack && !skips && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
+    /// The plan of a product of an A of m rows with a packed B.
+    pub fn with_packed(exec: Exec, m: usize, a_strides: [usize; 2], b: &PackedB) -> Self {
+        let [k, n] = b.shape();
+        let [kc, nc] = b.blocks();
+        Self::blocked(exec, [m, k, n], a_strides, SourceOfB::Packed, Blocking { kc, nc, ..Blocking::of(exec) })
+    }
 
-        let bands = m / row.max_rows(Tiles::Full, row.max_halves(Tiles::Full).min(halves).max(1));
-        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session, and one
-        // that leaves out steps: each chunk of columns looks at all of A.
-        let even = skips || work < EVEN || workers == Workers::Helping;
-        let chunks = if even { threads } else { uneven(threads) };
-        let packs_a = !from_bytes
-            && !skips
-            && pack
+    fn blocked(exec: Exec, shape: [usize; 3], a_strides: [usize; 2], b: SourceOfB, blocking: Blocking) -> Self {
+        let ([m, k, n], tiles) = (shape, Tiles::of(exec.isa()));
+        let [_, width] = tiles.largest();
+        let packs_b = matches!(b, SourceOfB::Pack { .. });
+        // Even shares of k.
+        let kc = k.div_ceil(k.div_ceil(blocking.kc).max(1)).max(1);
+        let far = bytes(kc, width.min(n)) > blocking.panel_in_l1;
+        let panels_first = !far && bytes(m, n) <= blocking.c_in_l2;
+        let packs_a = matches!(b, SourceOfB::Pack { .. } | SourceOfB::Packed)
             && !panels_first
             && a_strides[0] == 1
             && a_strides[1] > 1
-            && n >= PANELS * panel;
-        // Each block of columns packs all of A once more, and so does each thread that has its own: the blocks are
-        // wider, of fewer steps, and the threads take rows.
-        let wide = packs_a && !one_block;
-        let (kc, nc) = if wide && n > blocking.nc {
-            (even_steps((blocking.kc / 2).max(1)), 2 * blocking.nc)
+            && n >= PANELS_TO_PACK_A * width;
+        // Each block of columns packs all of A once more: wider blocks, of fewer steps.
+        let (kc, nc) = if packs_a && packs_b && n > blocking.nc {
+            (k.div_ceil(k.div_ceil((blocking.kc / 2).max(1))), 2 * blocking.nc)
         } else {
-            (kc, blocking.nc)
+            (kc, blocking.nc * (blocking.kc / kc).max(1))
         };
-        let split = if threads == 1 {
-            Split::Serial
-        } else if (pack && workers == Workers::Helping && bytes(k, n) <= blocking.pack_alone) || wide {
-            Split::OwnRows { threads, chunks: threads }
-        } else if (pack && halves >= if skips { 32 } else { 4 } * threads)
-            || (2 * bands < halves && bands < 2 * threads)
-        {
-            Split::Columns { threads, chunks }
-        } else if workers == Workers::Helping {
-            Split::Rows { threads, chunks: helped_chunks(m, CHUNK_ROWS, threads) }
-        } else {
-            Split::Rows { threads, chunks }
+        let split = split(exec, shape, tiles, &blocking, b, packs_a);
+        // A panel that is packed and then multiplied with all rows is still in L1.
+        let nc = if packs_b && panels_first { width } else { nc.min(n).max(1) };
+        let groups = panel_groups(tiles, nc.min(n).max(1));
+        Self { exec, shape, a_strides, b, packs_a, kc, nc, panels_first, far, split, groups }
+    }
+
+    /// How it runs.
+    pub(crate) fn exec(&self) -> Exec {
+        self.exec
+    }
+
+    /// m, k and n.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Whether it was made for these operands: a packed B is one that was packed into the same blocks.
+    pub(super) fn is_for(&self, a: View<'_, f32, 2>, b: super::Rhs<'_>) -> bool {
+        let same_b = match (self.b, b) {
+            (SourceOfB::InPlace { row }, super::Rhs::Floats(b)) => b.strides()[0] == row && (b.strides()[1] == 1 || b.cols() == 1),
+            (SourceOfB::Pack { strides }, super::Rhs::Floats(b)) => b.strides() == strides,
+            (SourceOfB::Packed, super::Rhs::Packed(b)) => b.is_for(self.exec) && b.blocks() == [self.kc, self.nc],
+            _ => false,
         };
-        let copies = pack && !skips && adjacent && !panels_first && !matches!(split, Split::Rows { .. });
-        let nc = match split {
-            Split::Serial | Split::Columns { .. } if pack && panels_first && !skips => panel,
-            _ if pack => (nc * blocking.kc / kc.max(blocking.kc)).max(1).next_multiple_of(LANES),
-            _ => n.max(1),
-        };
-        let mut either = None;
-        if may_leave_out_elements {
-            let of_elements = Self::of_elements(row, product, workers, threads, blocking);
-            let b = if pack { kc * nc.min(n).next_multiple_of(LANES) } else { 0 };
-            let a = if packs_a { kc * MOST_TILES * row.heights(Tiles::Full, 1).len() } else { 0 };
-            either = Some(Room { packed: [b, a], cut: of_elements.cut(row) });
-            if left_out == LeftOut::Elements {
-                return Self { either, ..of_elements };
-            }
+        same_b && a.strides() == self.a_strides && [a.rows(), a.cols()] == self.shape[..2] && b.shape() == self.shape[1..]
+    }
+}
+
+/// Bytes of a matrix of floats.
+fn bytes(rows: usize, columns: usize) -> usize {
+    rows.saturating_mul(columns).saturating_mul(size_of::<f32>())
+}
+
+/// How many threads are worth their start for a product of this shape.
+pub(crate) fn threads_for(exec: Exec, [m, k, n]: [usize; 3]) -> usize {
+    let work = m.saturating_mul(k).saturating_mul(n);
+    let per_thread = if exec.is_in_session() { WORK_PER_THREAD } else { WORK_TO_WAKE / 2 };
+    exec.threads().min(work / per_thread).max(1)
+}
+
+/// What of the product the threads share.
+fn split(
+    exec: Exec,
+    [m, k, n]: [usize; 3],
+    tiles: &Tiles,
+    blocking: &Blocking,
+    b: SourceOfB,
+    packs_a: bool,
+) -> Split {
+    let threads = threads_for(exec, [m, k, n]);
+    if threads == 1 {
+        return Split::Serial;
+    }
+    let (halves, bands) = (n.div_ceil(HALF_LANES), m / tiles.largest()[0]);
+    let few_rows = 2 * bands < halves && bands < 2 * threads;
+    match b {
+        // By columns each would pack all rows of A.
+        SourceOfB::Pack { .. } if packs_a => Split::Rows { chunks: threads },
+        SourceOfB::Pack { .. } if bytes(k, n) > blocking.b_of_each_thread && halves >= 4 * threads => {
+            Split::Columns { chunks: threads }
         }
-        Self {
-            isa: row.name,
-            shape,
-            tiles,
-            pack,
-            copies,
-            packs_a,
-            kc,
-            nc,
-            near: blocking.near,
-            group: blocking.group,
-            panels_first,
-            turned,
-            split,
-            either,
-        }
-    }
-
-    /// How it is cut, if elements are left out.
-    pub(super) fn cut(&self, row: &table::Row) -> Cut {
-        let rows = row.elements.as_ref().map_or(1, |elements| elements.images.at_once());
-        Cut { form: BlockForm { columns: self.kc, rows }, group: self.group }
-    }
-
-    /// The route of a product of A's elements that are not 0: each thread packs B for itself, panel by panel, and
-    /// columns it has alone.
-    fn of_elements(row: &table::Row, product: &Product, workers: Workers, threads: usize, blocking: &Blocking) -> Self {
-        let [m, k, n] = product.shape;
-        let rows_are = match product {
-            Product { bytes: false, .. } => RowsAre::Floats,
-            Product { a_strides: [_, 1], .. } => RowsAre::Images,
-            _ => RowsAre::Pixels,
-        };
-        let split = match threads {
-            1 => Split::Serial,
-            _ if n.div_ceil(row.register()) >= threads * MOST_REGISTERS => Split::Columns { threads, chunks: threads },
-            _ if workers == Workers::Helping => {
-                Split::OwnRows { threads, chunks: helped_chunks(m, OWN_CHUNK_ROWS, threads) }
-            }
-            _ => Split::OwnRows { threads, chunks: threads },
-        };
-        Self {
-            isa: row.name,
-            shape: product.shape,
-            tiles: Tiles::Elements,
-            pack: true,
-            copies: false,
-            packs_a: false,
-            kc: block_of_elements(row, [k, n], rows_are, blocking),
-            nc: panel_of_elements(row, n),
-            near: blocking.near_elements,
-            group: blocking.group,
-            panels_first: true,
-            turned: 0,
-            split,
-            either: None,
-        }
+        SourceOfB::Pack { .. } if !few_rows => Split::Rows { chunks: threads },
+        SourceOfB::Pack { .. } | SourceOfB::InPlace { .. } if few_rows => Split::Columns { chunks: threads },
+        // A thread that comes late finds fewer chunks left.
+        _ => Split::Rows { chunks: threads * (m / (threads * CHUNK_ROWS)).clamp(1, 4) },
     }
 }
-
-/// Columns of a panel of a product that leaves out elements, at most.
-fn panel_of_elements(row: &table::Row, n: usize) -> usize {
-    let registers = n.div_ceil(row.register());
-    registers.div_ceil(registers.div_ceil(MOST_REGISTERS).max(1)) * row.register()
-}
-
-/// What the rows of A are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RowsAre {
-    Floats,
-    Images,
-    /// The same pixel of all images each.
-    Pixels,
-}
-
-/// Steps of a block of it, in whole vectors of A: as many as let a panel stay in L1. Of images, with AVX-512, as many
-/// as fill L1: a good part of such a panel is the edges of images, which are black and are hardly ever read. With 112
-/// steps of seven registers, and not 96, the first product of an evaluation took 0.9 of its time. (With AVX2 and its
-/// smaller L1 it was not measured.) Of pixels a quarter more: not all samples need every row, and with AVX-512 two of
-/// them share what they read.
-pub(super) fn block_of_elements(row: &table::Row, [k, n]: [usize; 2], rows_are: RowsAre, blocking: &Blocking) -> usize {
-    let step = (panel_of_elements(row, n) * size_of::<f32>()).max(1);
-    let near = match rows_are {
-        RowsAre::Images if row.register() == LANES => blocking.near_listed,
-        RowsAre::Floats | RowsAre::Images => blocking.near_elements,
-        RowsAre::Pixels => blocking.near_listed / 4 * 5,
-    };
-    let most = if step * k <= near.max(blocking.near_listed) { k } else { near / step };
-    let most = most.min(blocking.kc).clamp(1, MOST_STEPS);
-    k.div_ceil(k.div_ceil(most).max(1)).next_multiple_of(LANES)
-}
-
-/// Rows so many bytes apart are each on another page, and where that is a power of two they also want the same places
-/// in L1: read in place they cost half of the speed.
-const PAGE: usize = 4096;
-
-/// Panels of B that repay packing the rows of a transposed A.
-const PANELS: usize = 4;
-
-/// Fewest rows of a chunk of a session's product, if it has more chunks than threads.
-const CHUNK_ROWS: usize = 96;
-/// The same where B is packed, and A looked through, for each chunk.
-const OWN_CHUNK_ROWS: usize = 192;
-
-/// The chunks of a session's product of `m` rows, each of at least so many. A helper may be busy with something else,
-/// and come late: a tall product has more chunks to take.
-fn helped_chunks(m: usize, rows: usize, threads: usize) -> usize {
-    threads * (m / (threads * rows)).clamp(1, 4)
-}
-
-/// A thread of a session is worth so many times less work than one that has to be joined to: half a microsecond against
-/// two.
-const HELPED: usize = 5;
-
-/// Plans a product for what the other threads are doing, and runs it. Alone, or too small to be shared, nobody is
-/// asked, or told.
-pub(super) fn execute(exec: Exec, product: &Product, blocking: &Blocking, run: impl FnOnce(&Plan)) {
-    let (several, share) = (exec.threads() > 1, product.work() / 2);
-    let asks = several && share >= blocking.per_thread / HELPED;
-    let workers = if asks { Workers::now() } else { Workers::Asleep };
-    run(&Plan::new(exec, workers, product, blocking));
-    if several && share >= blocking.per_thread {
-        // The next product may find the threads awake.
-        team::finished();
-    }
-}
-
-/// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread
-/// wakes.
-const EVEN: usize = 4_000_000;
-
-/// Up to so many columns are computed turned: as rows of a tile they cost less than as a vector that is not full.
-const TURN: usize = 10;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [m, k, n] = self.shape;
-        write!(f, "{m}x{k}x{n} on {}: ", self.isa)?;
-        if self.pack {
-            write!(f, "B packed in blocks of {}x{}", self.kc, self.nc.min(n))?;
-        } else {
-            write!(f, "B read in place")?;
-        }
-        match self.tiles {
-            Tiles::Full => {}
-            Tiles::Wide | Tiles::Tall => write!(f, ", steps left out where rows of A are zero")?,
-            Tiles::Elements => write!(f, ", zeros of A left out")?,
+        write!(f, "{m}x{k}x{n} on {}: ", self.exec.isa().name())?;
+        match self.b {
+            SourceOfB::InPlace { .. } => write!(f, "B in place")?,
+            SourceOfB::Pack { .. } => write!(f, "B packed in blocks of {}x{}", self.kc, self.nc)?,
+            SourceOfB::Packed => write!(f, "B came packed in blocks of {}x{}", self.kc, self.nc)?,
         }
         if self.packs_a {
             write!(f, ", rows of A packed")?;
         }
         write!(f, ", {} first", if self.panels_first { "panels" } else { "rows" })?;
-        if self.turned > 0 {
-            write!(f, ", the last {} columns turned", self.turned)?;
-        }
         match self.split {
             Split::Serial => write!(f, ", one thread"),
-            Split::Rows { threads, chunks } => write!(f, ", {threads} threads by rows, {chunks} chunks"),
-            Split::OwnRows { threads, chunks } => {
-                write!(f, ", {threads} threads by rows, {chunks} chunks, each with a packed B of its own")
-            }
-            Split::Columns { threads, chunks } => write!(f, ", {threads} threads by columns, {chunks} chunks"),
+            Split::Rows { chunks } => write!(f, ", {} threads, {chunks} chunks of rows", self.exec.threads()),
+            Split::Columns { chunks } => write!(f, ", {} threads, {chunks} chunks of columns", self.exec.threads()),
         }
     }
 }

@@ -1,79 +1,55 @@
-//! The front door of the matrix product: any strides, α, β, an epilogue, floats or bytes, and the product that is fed to
-//! an update.
+//! The front door of the matrix product: any strides, α, β, an epilogue, floats or bytes.
+//!
+//! ```text
+//! C (m×n) ← epilogue( α·A (m×k) · B (k×n) + β·C )
+//!
+//!   check the shapes  ─▶  bring C into rows, α into A  ─▶  do the zeros of A pay?  ─ yes ─▶  sparse/
+//!                                                                                  ─ no ──▶  gemm/  (bytes are converted first)
+//! ```
+//!
+//! The bits of C do not depend on the answer. `update.rs` holds the product that is not stored but fed to an update.
 
-use crate::array::{ShapeError, View, ViewMut};
+mod update;
+
+pub use crate::gemm::{Epilogue, PackedB, Plan, Rhs};
+pub use crate::sparse::Lhs;
+pub use update::{update, update_pays};
+
+use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
 use crate::exec::Exec;
-use crate::gemm;
-use crate::vec::ByteRows;
-
-pub use crate::gemm::Epilogue;
-
-/// The operand A.
-#[derive(Clone, Copy, Debug)]
-pub enum Lhs<'a> {
-    /// m×k floats, any strides.
-    Floats(View<'a, f32, 2>),
-    /// m rows of k bytes, each of which stands for byte / 255.
-    Bytes(ByteRows<'a>),
-    /// The transpose of k rows of m bytes.
-    BytesTransposed(ByteRows<'a>),
-}
-
-impl<'a> From<View<'a, f32, 2>> for Lhs<'a> {
-    fn from(a: View<'a, f32, 2>) -> Self {
-        Self::Floats(a)
-    }
-}
-
-impl<'a> From<ByteRows<'a>> for Lhs<'a> {
-    fn from(a: ByteRows<'a>) -> Self {
-        Self::Bytes(a)
-    }
-}
-
-impl Lhs<'_> {
-    /// The transpose; nothing is copied.
-    pub fn t(self) -> Self {
-        match self {
-            Self::Floats(a) => Self::Floats(a.t()),
-            Self::Bytes(a) => Self::BytesTransposed(a),
-            Self::BytesTransposed(a) => Self::Bytes(a),
-        }
-    }
-
-    /// m and k.
-    pub fn shape(&self) -> [usize; 2] {
-        match self {
-            Self::Floats(a) => a.shape(),
-            Self::Bytes(a) => a.shape(),
-            Self::BytesTransposed(a) => [a.shape()[1], a.shape()[0]],
-        }
-    }
-}
+use crate::gemm::{self, Output};
+use crate::machine::scratch::with_scratch;
+use crate::sparse;
+use crate::vec;
+use std::ops::Range;
 
 /// Whether A may hold zeros worth skipping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Zeros {
-    /// It may: the product looks.
+    /// It may: some of its rows are looked at, and if there are many zeros they are skipped.
     #[default]
     Ask,
     /// It has none to speak of: every step is done.
     Never,
 }
 
-/// How a product is computed: made once for its shapes and strides, run often.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    shape: [usize; 3],
-    exec: Exec,
-}
-
 /// One matrix product, ready to run: C ← epilogue(α·A·B + β·C).
+///
+/// A transposed operand is a transposed view ([`View::t`]); nobody copies it.
+///
+/// ```
+/// use tensor::{Exec, Gemm, Tensor};
+/// let a = Tensor::from_slice(&[1.0, 2.0, 3.0, 4.0], [2, 2])?;
+/// let mut c = Tensor::zeros([2, 2]);
+/// Gemm::new(a.view(), a.view().t(), c.view_mut()).run(Exec::serial())?;
+/// assert_eq!(c.as_slice(), &[5.0, 11.0, 11.0, 25.0]);
+/// # Ok::<(), tensor::ShapeError>(())
+/// ```
 #[derive(Debug)]
 pub struct Gemm<'a> {
     alpha: f32,
     a: Lhs<'a>,
-    b: View<'a, f32, 2>,
+    b: Rhs<'a>,
     beta: f32,
     c: ViewMut<'a, f32, 2>,
     epilogue: Epilogue<'a>,
@@ -81,23 +57,23 @@ pub struct Gemm<'a> {
 }
 
 impl<'a> Gemm<'a> {
-    /// C ← A·B.
-    pub fn new(a: impl Into<Lhs<'a>>, b: View<'a, f32, 2>, c: ViewMut<'a, f32, 2>) -> Self {
-        let (alpha, a, beta, epilogue, zeros) = (1.0, a.into(), 0.0, Epilogue::None, Zeros::Ask);
-        Self { alpha, a, b, beta, c, epilogue, zeros }
+    /// C ← A·B, of an A of floats (m×k) or bytes and a B of floats (k×n) or one that is packed.
+    pub fn new(a: impl Into<Lhs<'a>>, b: impl Into<Rhs<'a>>, c: ViewMut<'a, f32, 2>) -> Self {
+        let (a, b, epilogue, zeros) = (a.into(), b.into(), Epilogue::None, Zeros::Ask);
+        Self { alpha: 1.0, a, b, beta: 0.0, c, epilogue, zeros }
     }
 
-    /// Sets α.
+    /// Sets α, the factor of A·B.
     pub fn alpha(self, alpha: f32) -> Self {
         Self { alpha, ..self }
     }
 
-    /// Sets β.
+    /// Sets β, the factor of what C holds. With 0 C is written without being read.
     pub fn beta(self, beta: f32) -> Self {
         Self { beta, ..self }
     }
 
-    /// Sets the epilogue.
+    /// Sets what is done to C as it is stored.
     pub fn epilogue(self, epilogue: Epilogue<'a>) -> Self {
         Self { epilogue, ..self }
     }
@@ -107,56 +83,210 @@ impl<'a> Gemm<'a> {
         Self { zeros, ..self }
     }
 
-    /// The plan of a product of these shapes and strides.
+    /// The plan of the dense product of these shapes and strides. For [`Gemm::run_planned`], and to look at.
     pub fn plan(&self, exec: Exec) -> Plan {
-        let ([m, k], n) = (self.a.shape(), self.b.cols());
-        Plan { shape: [m, k, n], exec }
-    }
-
-    /// Computes C.
-    ///
-    /// # Errors
-    /// If the shapes do not go together.
-    pub fn run(self, exec: Exec) -> Result<(), ShapeError> {
-        match self.a {
-            Lhs::Floats(a) => {
-                let gemm = gemm::Gemm::new(a, self.b, self.c).alpha(self.alpha).beta(self.beta);
-                gemm.epilogue(self.epilogue).run(exec)
-            }
-            Lhs::Bytes(a) => gemm::multiply_bytes(exec, a, self.b, None, self.c, self.epilogue),
-            Lhs::BytesTransposed(a) => {
-                let mut x = crate::Tensor::zeros(a.shape());
-                a.gather(exec, x.view_mut());
-                gemm::Gemm::new(x.view().t(), self.b, self.c).epilogue(self.epilogue).run(exec)
-            }
+        let [m, k] = self.a.shape();
+        let strides = match self.a {
+            Lhs::Floats(a) => a.strides(),
+            Lhs::Bytes(_) => [k, 1],
+            Lhs::BytesTransposed(_) => [1, m],
+        };
+        match self.b {
+            Rhs::Floats(b) => Plan::new(exec, [m, k, b.cols()], strides, b.strides()),
+            Rhs::Packed(b) => Plan::with_packed(exec, m, strides, b),
         }
     }
 
-    /// Computes C by a plan that was made for a product of the same shapes and strides.
+    /// Computes C. Cost: 2·m·n·k operations; fewer where A has many zeros, β is 0, and C has some hundred columns. A
+    /// warm call does not allocate, unless α ≠ 1 (A is copied), or neither rows nor columns of C are adjacent (C is
+    /// computed beside its place and copied).
     ///
     /// # Errors
-    /// If the shapes do not go together, or the plan is of others.
-    pub fn run_planned(self, plan: &Plan) -> Result<(), ShapeError> {
-        self.run(plan.exec)
+    /// If the shapes do not go together, a bias does not have n elements, or a gate has another shape than C, or
+    /// columns that are not adjacent.
+    pub fn run(self, exec: Exec) -> Result<(), ShapeError> {
+        self.check()?;
+        let ([m, _], n) = (self.a.shape(), self.b.shape()[1]);
+        if m == 0 || n == 0 {
+            return Ok(());
+        }
+        if self.alpha != 1.0 {
+            return self.scale_a(exec);
+        }
+        if n > 1 && self.c.strides()[1] != 1 {
+            return self.by_columns(exec);
+        }
+        if self.skips_zeros(exec) {
+            return Ok(());
+        }
+        let plan = self.plan(exec);
+        self.dense(&plan);
+        Ok(())
+    }
+
+    /// Computes C by a plan that was made for a product of the same shapes and strides, with an α of 1 and a C whose
+    /// columns are adjacent.
+    ///
+    /// # Errors
+    /// As [`Gemm::run`]; or if the plan is of another shape.
+    ///
+    /// # Panics
+    /// If the plan is of other strides.
+    pub fn run_planned(mut self, plan: &Plan) -> Result<(), ShapeError> {
+        self.check()?;
+        let ([m, k], n) = (self.a.shape(), self.b.shape()[1]);
+        if plan.shape() != [m, k, n] {
+            return Err(mismatch("the product", &[m, k, n], "its plan", &plan.shape(), "they must be equal"));
+        }
+        if self.alpha != 1.0 || (n > 1 && self.c.strides()[1] != 1) || m == 0 || n == 0 {
+            return self.run(plan.exec());
+        }
+        if !self.skips_zeros(plan.exec()) {
+            self.dense(plan);
+        }
+        Ok(())
+    }
+
+    /// Computes C without the steps at which A is 0, if that pays, and returns whether it did.
+    fn skips_zeros(&mut self, exec: Exec) -> bool {
+        let Rhs::Floats(b) = self.b else { return false };
+        if self.zeros == Zeros::Never || self.beta != 0.0 || !sparse::pays(exec, self.a, b.cols()) {
+            return false;
+        }
+        let row = self.c.strides()[0];
+        sparse::multiply(exec, self.a, b, Output::new(self.c.data_mut().as_mut_ptr(), row, self.epilogue));
+        true
+    }
+
+    /// Computes C with every step. An A of bytes is converted first, some rows of C at a time.
+    fn dense(mut self, plan: &Plan) {
+        let a = match self.a {
+            Lhs::Floats(a) => return plan.run(a, self.b, self.beta, self.c, self.epilogue),
+            bytes => bytes,
+        };
+        let ([m, k], exec) = (a.shape(), plan.exec());
+        with_scratch(converted_bytes([m, k]), |mut arena| {
+            let floats = arena.take::<f32>(m.min(CONVERTED_ROWS) * k);
+            for rows in pieces(m, CONVERTED_ROWS) {
+                let a = convert(exec, a, rows.clone(), floats);
+                let epilogue = match self.epilogue {
+                    Epilogue::Gate(gate) => Epilogue::Gate(rows_of(gate, &rows)),
+                    other => other,
+                };
+                let c = self.c.reborrow().slice(0, rows).expect("the pieces are inside C");
+                let piece = Gemm { a: Lhs::Floats(a), b: self.b, c, epilogue, ..self };
+                piece.plan(exec).run(a, self.b, self.beta, piece.c, epilogue);
+            }
+        });
+    }
+
+    /// α·A in the place of A.
+    fn scale_a(self, exec: Exec) -> Result<(), ShapeError> {
+        let [m, k] = self.a.shape();
+        let (mut scaled, mut row) = (AlignedBuf::zeroed(m * k), vec![0.0; k]);
+        for (i, to) in scaled.chunks_exact_mut(k.max(1)).enumerate() {
+            match self.a {
+                Lhs::Floats(a) => (0..k).for_each(|p| row[p] = a[[i, p]]),
+                bytes => drop(convert(exec, bytes, i..i + 1, &mut row)),
+            }
+            vec::scale(exec, self.alpha, &row, to);
+        }
+        let a = Lhs::Floats(View::new(&scaled, [m, k])?);
+        Gemm { alpha: 1.0, a, b: self.b, beta: self.beta, c: self.c, epilogue: self.epilogue, zeros: self.zeros }.run(exec)
+    }
+
+    /// A C whose columns are not adjacent: as Cᵀ = Bᵀ·Aᵀ if its rows are (the same chains), else beside its place.
+    fn by_columns(mut self, exec: Exec) -> Result<(), ShapeError> {
+        if let (1, Epilogue::None, Lhs::Floats(a), Rhs::Floats(b)) = (self.c.strides()[0], self.epilogue, self.a, self.b) {
+            return Gemm { a: b.t().into(), b: a.t().into(), c: self.c.t(), ..self }.run(exec);
+        }
+        let shape @ [m, n] = self.c.shape();
+        let mut beside = AlignedBuf::zeroed(m * n);
+        let mut c = ViewMut::new(&mut beside, shape)?;
+        if self.beta != 0.0 {
+            c.copy_from(self.c.view())?;
+        }
+        Gemm { c: c.reborrow(), a: self.a, b: self.b, ..self }.run(exec)?;
+        self.c.copy_from(c.view())
+    }
+
+    /// Whether the shapes go together.
+    fn check(&self) -> Result<(), ShapeError> {
+        let (a, b, c) = (self.a.shape(), self.b.shape(), self.c.shape());
+        check_inner(a, b)?;
+        if c != [a[0], b[1]] {
+            return Err(mismatch("A·B", &[a[0], b[1]], "C", &c, "they must be equal"));
+        }
+        match self.epilogue {
+            epilogue if epilogue.fits(c) => Ok(()),
+            Epilogue::Gate(gate) if gate.shape() == c => {
+                Err(mismatch("C", &c, "strides of the gate", &gate.strides(), "its columns must be adjacent"))
+            }
+            Epilogue::Gate(gate) => Err(mismatch("C", &c, "the gate", &gate.shape(), "they must be equal")),
+            Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) | Epilogue::BiasReluScale(bias, _) => {
+                Err(mismatch("C", &c, "the bias", &[bias.len()], "the bias must have one element a column"))
+            }
+            Epilogue::None => Ok(()),
+        }
     }
 }
 
-/// Calls `f(exec, c, t)` for every row panel of C = A·B, with the same elements of each target.
-///
-/// # Errors
-/// If the shapes do not go together.
-pub fn update<'a, const S: usize>(
-    exec: Exec,
-    a: impl Into<Lhs<'a>>,
-    b: View<'_, f32, 2>,
-    zeros: Zeros,
-    targets: [&mut [f32]; S],
-    f: &(impl Fn(Exec, &[f32], [&mut [f32]; S]) + Sync),
-) -> Result<(), ShapeError> {
-    let _ = zeros;
-    match a.into() {
-        Lhs::Floats(a) => gemm::consume(exec, a, b, targets, f),
-        Lhs::BytesTransposed(a) => gemm::consume_bytes(exec, a, b, targets, f),
-        Lhs::Bytes(_) => unreachable!("a gradient's A is transposed"),
-    }
+/// Rows of C whose A is converted from bytes at a time: scratch is bounded, and a packed B is used often.
+const CONVERTED_ROWS: usize = 256;
+
+/// Bytes of scratch for them.
+fn converted_bytes([m, k]: [usize; 2]) -> usize {
+    crate::machine::scratch::bytes_of::<f32>(m.min(CONVERTED_ROWS) * k)
+}
+
+/// Bytes of scratch that a product of this shape needs, on any machine, whichever way it takes. To be announced
+/// ([`crate::machine::scratch::announce`]) by programs that are to allocate nothing once they are warm.
+pub fn scratch_bytes(shape: [usize; 3]) -> usize {
+    let [m, k, _] = shape;
+    let dense = gemm::scratch_bytes(shape).max(converted_bytes([m, k]));
+    dense.max(sparse::scratch_bytes(shape)) + update::panel_bytes(shape)
+}
+
+/// `0..m` in pieces of at most `most`.
+fn pieces(m: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..m).step_by(most).map(move |from| from..m.min(from + most))
+}
+
+/// Some rows of a matrix.
+fn rows_of<'a>(x: View<'a, f32, 2>, rows: &Range<usize>) -> View<'a, f32, 2> {
+    x.slice(0, rows.clone()).expect("the rows are inside the matrix")
+}
+
+/// Rows of an A of bytes as floats, in `to`.
+fn convert<'a>(exec: Exec, a: Lhs<'_>, rows: Range<usize>, to: &'a mut [f32]) -> View<'a, f32, 2> {
+    let (m, [_, k]) = (rows.len(), a.shape());
+    let (shape, transposed) = match a {
+        Lhs::Bytes(bytes) => {
+            bytes.block(exec, rows, 0..k, to, k);
+            ([m, k], false)
+        }
+        Lhs::BytesTransposed(bytes) => {
+            bytes.block(exec, 0..k, rows, to, m);
+            ([k, m], true)
+        }
+        Lhs::Floats(_) => unreachable!("floats are read where they are"),
+    };
+    let view = View::new(to, shape).expect("there is room for the rows");
+    if transposed { view.t() } else { view }
+}
+
+fn mismatch(
+    left_name: &'static str,
+    left: &[usize],
+    right_name: &'static str,
+    right: &[usize],
+    rule: &'static str,
+) -> ShapeError {
+    let (left, right) = (left.to_vec(), right.to_vec());
+    ShapeError::Mismatch { what: "matrix product", left_name, left, right_name, right, rule }
+}
+
+/// Whether the shapes of A and B go together.
+fn check_inner(a: [usize; 2], b: [usize; 2]) -> Result<(), ShapeError> {
+    if a[1] == b[0] { Ok(()) } else { Err(mismatch("A", &a, "B", &b, "columns of A must equal rows of B")) }
 }

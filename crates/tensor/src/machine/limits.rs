@@ -10,8 +10,8 @@
 //! hold it.
 
 use crate::exec::Exec;
-use crate::probe;
-use crate::profile::Work;
+use super::probe;
+use super::profile::Work;
 
 /// Bytes of a copy that no cache holds, as far as caches go.
 const MEMORY: usize = 256 << 20;
@@ -55,10 +55,10 @@ impl Limits {
         let all = |measure: &(dyn Fn() -> f64 + Sync)| {
             if threads == 1 { measure() } else { rayon::broadcast(|_| measure()).into_iter().sum::<f64>() }
         };
-        let caches = probe::cache_sizes();
-        let size = |level: &str| caches.iter().find(|(name, _)| name == level).map(|(_, bytes)| *bytes);
-        let near = ["L1", "L2"].into_iter().filter_map(|name| size(name).map(|bytes| (name, bytes as u64, bytes / 2)));
+        let caches = exec.caches();
+        let near = [("L1", caches.l1), ("L2", caches.l2)].map(|(name, bytes)| (name, bytes as u64, bytes / 2));
         let levels = near
+            .into_iter()
             .chain([("DRAM", u64::MAX, MEMORY / threads)])
             .map(|(name, bytes, copied)| Level { name, bytes, bandwidth: all(&|| probe::copy_bandwidth(one, copied)) })
             .collect();

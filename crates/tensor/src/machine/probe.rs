@@ -94,24 +94,3 @@ fn best_of<R>(tries: usize, mut call: impl FnMut() -> R) -> f64 {
         })
         .fold(f64::INFINITY, f64::min)
 }
-
-/// Sizes in bytes of the caches of this machine's first core, as the system reports them: L1 data, L2, L3. Empty where
-/// it does not say.
-pub fn cache_sizes() -> Vec<(String, usize)> {
-    let folder = std::path::Path::new("/sys/devices/system/cpu/cpu0/cache");
-    let read = |index: usize, name: &str| std::fs::read_to_string(folder.join(format!("index{index}/{name}"))).ok();
-    (0..8)
-        .filter_map(|index| {
-            let (level, kind, size) = (read(index, "level")?, read(index, "type")?, read(index, "size")?);
-            let size = size.trim();
-            let (digits, unit) = size.split_at(size.find(|c: char| !c.is_ascii_digit()).unwrap_or(size.len()));
-            let unit = match unit {
-                "K" => 1 << 10,
-                "M" => 1 << 20,
-                _ => 1,
-            };
-            let bytes = digits.parse::<usize>().ok()? * unit;
-            (kind.trim() != "Instruction").then(|| (format!("L{}", level.trim()), bytes))
-        })
-        .collect()
-}
