@@ -25,7 +25,7 @@ use super::table::{Kernel, Row, Tiles};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
-use crate::team::share;
+use crate::threads::share;
 use std::cell::Cell;
 use std::ops::Range;
 

@@ -82,7 +82,7 @@ use super::table::{self, ByElement, Images, InPlaceRows};
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES};
-use crate::team::share;
+use crate::threads::share;
 use crate::vec::NonzeroBlocks;
 use std::cell::Cell;
 use std::ops::Range;

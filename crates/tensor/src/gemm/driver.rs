@@ -34,7 +34,7 @@ use super::table::{self, Tiles};
 use crate::array::{AlignedBuf, View, ViewMut};
 use crate::exec::Exec;
 use crate::isa::LANES;
-use crate::team::{chunk, parallel, share};
+use crate::threads::{parallel, share};
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,7 +93,7 @@ fn split(exec: Exec, plan: &Plan, operands: &Operands<'_>, consumer: Option<Cons
             });
         }
         Split::Columns { threads, chunks } => parallel(threads, chunks, &|at| {
-            band(exec, plan, operands, [0..m, chunk(n, LANES, at, threads, chunks)], 1, 1, consumer);
+            band(exec, plan, operands, [0..m, share(n, LANES, at, chunks)], 1, 1, consumer);
         }),
     }
 }
@@ -174,7 +174,7 @@ fn band(
             }
             block.allowed = allowed;
             parallel(threads, chunks, &|at| {
-                let within = chunk(rows.len(), unit, at, threads, chunks);
+                let within = share(rows.len(), unit, at, chunks);
                 let chunk = rows.start + within.start..rows.start + within.end;
                 let copies = plan.copies && chunk.start == rows.start;
                 pieces(exec, &block, &turned, chunk, copies, consumer);

@@ -61,13 +61,12 @@ mod plan;
 mod prepacked;
 mod table;
 
-pub use crate::team::Workers;
 pub use bytes::multiply_bytes;
 pub use consume::{consume, consume_bytes, consume_pays};
 pub use needed::{block_of_nonzero, find_nonzero, prefetch_nonzero};
 use operands::Source;
 use plan::Product;
-pub use plan::{Blocking, Plan, Split};
+pub use plan::{Blocking, Plan, Split, Workers};
 pub use prepacked::Prepacked;
 pub use table::{Tiles, tile_names};
 
@@ -214,8 +213,8 @@ impl<'a> Gemm<'a> {
         Ok(())
     }
 
-    /// The route of A·B, with every step of k done, when the other threads of its pool are asleep or awake
-    /// ([`Workers::now`]): for people, tests and benches to look at. (Where not the rows but the columns of C are
+    /// The route of A·B, with every step of k done, when the other threads of its pool are asleep, or
+    /// stand by in a session ([`Workers`]): for people, tests and benches to look at. (Where not the rows but the columns of C are
     /// adjacent, [`Gemm::run`] computes Cᵀ = Bᵀ·Aᵀ, and takes the route of that. What is returned of operands whose
     /// shapes do not go together, says nothing.)
     pub fn plan(&self, exec: Exec, workers: Workers, blocking: &Blocking) -> Plan {

@@ -14,7 +14,7 @@ use super::table::Tiles;
 use crate::array::AlignedBuf;
 use crate::exec::Exec;
 use crate::isa::LANES;
-use crate::team::share;
+use crate::threads::share;
 use crate::vec::ByteRows;
 use std::cell::Cell;
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! How one product is to be computed: what is packed, how it is blocked, which thread does what.
 //!
-//! A plan is a function of the shape, the strides, the ISA, the number of threads and whether they are awake; it can be
+//! A plan is a function of the shape, the strides, the ISA, the number of threads and whether they stand by; it can be
 //! printed ([`Gemm::plan`](super::Gemm::plan)), and its routing is tested. It changes the time, never a bit of the
 //! result.
 
@@ -15,7 +15,6 @@ use crate::array::View;
 use crate::exec::Exec;
 use crate::isa::{AnyIsa, LANES};
 use crate::probe;
-use crate::team::{self, Workers, uneven};
 use crate::vec::BlockForm;
 use std::fmt;
 use std::sync::OnceLock;
@@ -53,7 +52,8 @@ pub struct Blocking {
     pub pack_rows_listed: usize,
     /// Bytes of a B that each thread of a session packs for itself.
     pub pack_alone: usize,
-    /// Multiply-adds a thread must have to be worth starting while the other threads are awake.
+    /// Multiply-adds a thread must have to be worth starting once the others are to be woken, and five times less in
+    /// a session.
     pub per_thread: usize,
     /// Multiply-adds a product must have to be worth waking the other threads for.
     pub to_wake: usize,
@@ -107,6 +107,21 @@ impl Default for Blocking {
 /// Columns of the widest panel of an ISA's tiles.
 fn panel_columns(row: &table::Row) -> usize {
     HALF_LANES * row.max_halves(Tiles::Full)
+}
+
+/// What the other threads of the pool are doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// They sleep.
+    Asleep,
+    /// They stand by in a [`session`](crate::threads::session).
+    Helping,
+}
+
+impl Workers {
+    pub(super) fn of(exec: Exec) -> Self {
+        if exec.is_in_session() { Self::Helping } else { Self::Asleep }
+    }
 }
 
 /// How the threads share a product. They never split k.
@@ -254,7 +269,6 @@ impl Plan {
 
         let per_thread = match workers {
             Workers::Helping => blocking.per_thread / HELPED,
-            Workers::Awake => blocking.per_thread,
             Workers::Asleep if work >= blocking.to_wake => blocking.per_thread,
             Workers::Asleep => usize::MAX,
         };
@@ -300,10 +314,7 @@ impl Plan {
             if !pack && !skips && a_strides[0] == 1 && m >= LANES && storing && left <= TURN { left } else { 0 };
 
         let bands = m / row.max_rows(Tiles::Full, row.max_halves(Tiles::Full).min(halves).max(1));
-        // A product so short that the threads stay awake behind it is cut evenly, and so is one of a session, and one
-        // that leaves out steps: each chunk of columns looks at all of A.
-        let even = skips || work < EVEN || workers == Workers::Helping;
-        let chunks = if even { threads } else { uneven(threads) };
+        let chunks = threads;
         let packs_a = !from_bytes
             && !skips
             && pack
@@ -462,22 +473,10 @@ fn helped_chunks(m: usize, rows: usize, threads: usize) -> usize {
 /// two.
 const HELPED: usize = 5;
 
-/// Plans a product for what the other threads are doing, and runs it. Alone, or too small to be shared, nobody is
-/// asked, or told.
+/// Plans a product for what the other threads are doing, and runs it.
 pub(super) fn execute(exec: Exec, product: &Product, blocking: &Blocking, run: impl FnOnce(&Plan)) {
-    let (several, share) = (exec.threads() > 1, product.work() / 2);
-    let asks = several && share >= blocking.per_thread / HELPED;
-    let workers = if asks { Workers::now() } else { Workers::Asleep };
-    run(&Plan::new(exec, workers, product, blocking));
-    if several && share >= blocking.per_thread {
-        // The next product may find the threads awake.
-        team::finished();
-    }
+    run(&Plan::new(exec, Workers::of(exec), product, blocking));
 }
-
-/// Multiply-adds below which a product is cut evenly: some 40 µs of one thread, the time in which a sleeping thread
-/// wakes.
-const EVEN: usize = 4_000_000;
 
 /// Up to so many columns are computed turned: as rows of a tile they cost less than as a vector that is not full.
 const TURN: usize = 10;

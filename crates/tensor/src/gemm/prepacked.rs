@@ -132,7 +132,7 @@ mod tests {
     use crate::array::Tensor;
     use crate::gemm::{Epilogue, Gemm, multiply_bytes};
     use crate::isa::AnyIsa;
-    use crate::team::session;
+    use crate::threads::session;
     use crate::vec::ByteRows;
     use testkit::compare::assert_bits;
     use testkit::rng::Rng;
@@ -180,7 +180,7 @@ mod tests {
                         assert_eq!(want.iter().any(|c| c.is_nan()), odd.is_some());
                         let name = format!("{k}×{n} with {odd:?}, bytes {bytes}, on {}×{threads}", isa.name());
                         for _ in 0..2 {
-                            let in_session = || session(exec, || product(exec, &x, bytes, &b, Some(&packed)));
+                            let in_session = || session(exec, |exec| product(exec, &x, bytes, &b, Some(&packed)));
                             assert_bits(&name, &pool.install(in_session), &want);
                             packed.pack_if_asked(exec, b.view());
                         }
