@@ -17,7 +17,7 @@ use crate::softmax_loss::SoftmaxLoss;
 use crate::{Activation, Stream, stream};
 use tensor::gemm::block_of_nonzero;
 use tensor::profile::part;
-use tensor::team::{beside, is_helped};
+use tensor::threads::{has_workers, with_deferred};
 use tensor::vec::{BlockForm, NonzeroBytes};
 use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
 
@@ -245,7 +245,7 @@ impl Network {
         assert_eq!(state.len(), self.parameters.iter().sum::<usize>(), "one state a parameter");
         self.forward_batch(exec, Pass::Training { step }, x)?;
         let rows = x.shape()[0];
-        if is_helped() {
+        if has_workers() {
             let last = self.layers.len() - 1;
             let (logits, d_logits) = (self.activations[last].head(rows), self.gradients[last].head_mut(rows));
             let loss = self.loss.forward_backward(exec, logits, labels, d_logits)?;
@@ -376,7 +376,7 @@ fn descend(
         part("backward", depth, || layer.update(exec, input, dy, rule, own))?;
         return descend(exec, rows, x, (layers, parameters), activations, gradients, rule, state);
     }
-    let (done, updated) = beside(
+    let (done, updated) = with_deferred(
         || descend(exec, rows, x, (layers, parameters), activations, gradients, rule, state),
         || part("backward", depth, || layer.update(exec.one_thread(), input, dy, rule, own)),
     );

@@ -4,10 +4,10 @@
 #[path = "support/sessions.rs"]
 mod sessions;
 
-use sessions::{can_help, helped};
+use sessions::{can_have_workers, worker_came};
 use tensor::gemm::{Blocking, block_of_nonzero, consume, consume_bytes, consume_pays, multiply_bytes};
 use tensor::isa::AnyIsa;
-use tensor::team::session;
+use tensor::threads::session;
 use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, NonzeroBytes};
 use tensor::{Epilogue, Exec, Gemm, ShapeError, Tensor, View, ViewMut};
 use testkit::compare::assert_bits;
@@ -26,15 +26,15 @@ fn isas(work: usize) -> impl Iterator<Item = AnyIsa> {
     AnyIsa::available().filter(move |isa| isa.name() != "portable" || work <= 100_000)
 }
 
-/// Calls `check` with 1, 2, 3 and 8 threads: in a pool, and in a session of it whose helpers have come.
+/// Calls `check` with 1, 2, 3 and 8 threads: in a pool, and in a session of it whose workers have come.
 fn in_pools_and_sessions(check: impl Fn(Exec, &str) + Sync) {
     for threads in [1, 2, 3, 8] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("so many threads can be had");
         let exec = Exec::with_isa(best(), threads);
         pool.install(|| {
             check(exec, "in a pool");
-            session(exec, || {
-                assert!(threads == 1 || !can_help() || helped(), "no helper came");
+            session(exec, |exec| {
+                assert!(threads == 1 || !can_have_workers() || worker_came(), "no worker came");
                 check(exec, "in a session");
             });
         });

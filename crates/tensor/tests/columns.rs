@@ -103,9 +103,9 @@ impl Case {
         Self { shape: [rows, width], dense: a, a: padded, b, before, sum, numbered }
     }
 
-    fn check<const R: usize, const ORDER: bool>(&self, exec: Exec, helping: bool) {
+    fn check<const R: usize, const ORDER: bool>(&self, exec: Exec, with_workers: bool) {
         let [rows, width] = self.shape;
-        let with = if helping { "with helpers" } else { "without helpers" };
+        let with = if with_workers { "with workers" } else { "without workers" };
         let (isa, threads) = (exec.isa().name(), exec.threads());
         let name = format!("{rows}x{width} in blocks of {R}, ascending {ORDER}, {threads} threads {with} on {isa}");
         let (a_stride, b_stride) = (self.a.row_stride(), self.b.row_stride());
@@ -137,7 +137,7 @@ impl Case {
         assert_eq!(shares.first().map(|share| share.start), Some(0), "the first columns of {name}");
         assert_eq!(shares.last().map(|share| share.end), Some(width), "the last columns of {name}");
         assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start), "{name}: {shares:?}");
-        assert!(!helping || rows * width < 500_000 || shares.len() > 1, "{name} is one share");
+        assert!(!with_workers || rows * width < 500_000 || shares.len() > 1, "{name} is one share");
     }
 }
 
@@ -148,10 +148,10 @@ fn every_element_of_every_column_is_computed_once_in_the_order_of_rows_and_nothi
     let shapes = rows.flat_map(|rows| [1, 15, 16, 17, 63, 64, 65, 100, 129].map(|width| [rows, width]));
     // The last is large enough to wake threads for outside of a session.
     let cases: Vec<Case> = shapes.chain([[8200, 129]]).map(|shape| Case::new(&mut rng, shape)).collect();
-    everywhere(|exec, helping| {
+    everywhere(|exec, with_workers| {
         for case in &cases {
-            case.check::<8, ASCENDING>(exec, helping);
-            case.check::<5, DESCENDING>(exec, helping);
+            case.check::<8, ASCENDING>(exec, with_workers);
+            case.check::<5, DESCENDING>(exec, with_workers);
         }
     });
 }

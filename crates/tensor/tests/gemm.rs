@@ -345,7 +345,7 @@ fn plans_route_by_shape() {
     for exec in AnyIsa::available().map(|isa| Exec::with_isa(isa, 1)) {
         // A tile of AVX-512 takes twice as long for a step: half as many hide its beginning and end.
         let kc = if exec.isa().name() == "avx512" { 512 } else { 1024 };
-        let plan = |shape, turned| plan(exec, Workers::Awake, shape, turned);
+        let plan = |shape, turned| plan(exec, Workers::Asleep, shape, turned);
         let hidden = plan([100, 100, 100], [false, false]);
         assert!(!hidden.pack && hidden.panels_first && hidden.turned == 0, "a small B is read in place: {hidden}");
         assert!(plan([100, 100, 100], [false, true]).pack, "a transposed B is packed");
@@ -374,14 +374,14 @@ fn a_thread_is_started_only_where_it_pays() {
     let exec = Exec::with_isa(AnyIsa::available().last().expect("portable is always there"), 2);
     let split = |workers, shape, turned| plan(exec, workers, shape, turned).split;
     let [plain, gradient] = [[false, false], [true, false]];
-    assert_eq!(split(Workers::Awake, [100, 100, 10], plain), Split::Serial, "too small for two");
-    assert_ne!(split(Workers::Awake, [100, 784, 100], plain), Split::Serial);
+    assert_eq!(split(Workers::Helping, [90, 100, 10], plain), Split::Serial, "too small for two");
+    assert_ne!(split(Workers::Helping, [100, 784, 100], plain), Split::Serial);
     assert_eq!(split(Workers::Asleep, [100, 784, 100], plain), Split::Serial, "too small to wake a thread for");
     assert_ne!(split(Workers::Asleep, [512, 512, 512], plain), Split::Serial);
-    assert!(matches!(split(Workers::Awake, [784, 100, 100], gradient), Split::Rows { .. }));
-    assert!(matches!(split(Workers::Awake, [8, 4096, 4096], plain), Split::Columns { .. }), "few rows");
+    assert!(matches!(split(Workers::Helping, [784, 100, 100], gradient), Split::Rows { .. }));
+    assert!(matches!(split(Workers::Helping, [8, 4096, 4096], plain), Split::Columns { .. }), "few rows");
     assert!(
-        matches!(split(Workers::Awake, [100, 100, 784], [false, true]), Split::Columns { .. }),
+        matches!(split(Workers::Helping, [100, 100, 784], [false, true]), Split::Columns { .. }),
         "each packs its own part of B"
     );
     assert_eq!(

@@ -17,8 +17,8 @@ use testkit::poison::Poisoned;
 use testkit::rng::Rng;
 
 /// How a case was run, for messages.
-fn place(exec: Exec, helping: bool) -> String {
-    let with = if helping { "with helpers" } else { "without helpers" };
+fn place(exec: Exec, with_workers: bool) -> String {
+    let with = if with_workers { "with workers" } else { "without workers" };
     format!("{} threads {with} on {}", exec.threads(), exec.isa().name())
 }
 
@@ -60,13 +60,13 @@ fn column_sums_have_the_bits_of_the_documented_shape_with_any_number_of_threads(
         })
         .collect();
     assert!(blocks_matter > 300, "only {blocks_matter} columns tell blocks from one chain");
-    everywhere(|exec, helping| {
+    everywhere(|exec, with_workers| {
         for (shape, x, want) in &cases {
             let view = View::with_strides(x.as_slice(), *shape, [x.row_stride(), 1]).expect("fits");
             let mut sums = Poisoned::vector(shape[1], 64);
             column_sums(exec, view, sums.as_mut_slice());
             sums.assert_guards_untouched();
-            assert_bits(&format!("{shape:?}, {}", place(exec, helping)), sums.as_slice(), want);
+            assert_bits(&format!("{shape:?}, {}", place(exec, with_workers)), sums.as_slice(), want);
         }
     });
 }
@@ -76,7 +76,7 @@ fn every_element_of_every_piece_is_visited_once_in_every_slice() {
     for len in [0, 1, 100, 8192, 16383, 16384, 16385, 32769, 100_000, 262_144, (1 << 20) + 5] {
         let index: Vec<f32> = (0..len).map(|i| i as f32).collect();
         let once: Vec<f32> = (0..len).map(|i| (i + 1) as f32).collect();
-        everywhere(|exec, helping| {
+        everywhere(|exec, with_workers| {
             let mut visits = Poisoned::vector(len, 16).with_values(&vec![0.0; len]);
             let mut index = index.clone();
             let ranges = Mutex::new(Vec::new());
@@ -89,7 +89,7 @@ fn every_element_of_every_piece_is_visited_once_in_every_slice() {
                 }
                 ranges.lock().expect("no piece panicked").push(range);
             });
-            let name = format!("{len} elements, {}", place(exec, helping));
+            let name = format!("{len} elements, {}", place(exec, with_workers));
             visits.assert_guards_untouched();
             assert_bits(&name, visits.as_slice(), &once);
             let mut ranges = ranges.into_inner().expect("no piece panicked");
@@ -97,7 +97,7 @@ fn every_element_of_every_piece_is_visited_once_in_every_slice() {
             assert_eq!(ranges.first().map(|range| range.start), Some(0), "the first piece of {name}");
             assert_eq!(ranges.last().map(|range| range.end), Some(len), "the last piece of {name}");
             assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start), "{name}: {ranges:?}");
-            let shared = exec.threads() > 1 && (len >= 1 << 20 || (helping && len >= 100_000));
+            let shared = exec.threads() > 1 && (len >= 1 << 20 || (with_workers && len >= 100_000));
             assert!(!shared || ranges.len() > 1, "{name} are one piece");
         });
     }

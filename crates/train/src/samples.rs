@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tensor::Exec;
 use tensor::gemm::find_nonzero;
-use tensor::team::session;
+use tensor::threads::session;
 use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, NonzeroBytes};
 
 /// A data set as trainers read it, again and again. Clones are the same samples: what one of them had to find out is
@@ -181,7 +181,7 @@ impl Samples {
                 cure: "give at least one".to_owned(),
             });
         }
-        let right = session(exec, || self.count_right(exec, network))?;
+        let right = session(exec, |exec| self.count_right(exec, network))?;
         Ok(right as f64 / self.dataset().len() as f64)
     }
 

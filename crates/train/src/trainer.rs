@@ -9,7 +9,7 @@ use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tensor::Exec;
 use tensor::gemm::prefetch_nonzero;
-use tensor::team::session;
+use tensor::threads::session;
 use tensor::vec::sum_squares;
 
 /// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches. With 500 rows an evaluation of the
@@ -135,17 +135,16 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit the network.
     pub fn step(&mut self) -> Result<f64, Error> {
-        session(self.exec, || self.step_in_session())
+        session(self.exec, |exec| self.step_in_session(exec))
     }
 
-    fn step_in_session(&mut self) -> Result<f64, Error> {
+    fn step_in_session(&mut self, exec: Exec) -> Result<f64, Error> {
         let per_epoch = self.config.steps_per_epoch(self.data.dataset().len());
         let epoch = self.steps / per_epoch;
         self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
-        let exec = self.exec;
         self.draw();
         self.look_up_labels();
-        let penalty = self.penalty();
+        let penalty = self.penalty(exec);
         self.optimizer.begin_step();
         let (step, state) = self.optimizer.step(self.config.weight_decay);
         let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
@@ -186,12 +185,12 @@ impl Trainer {
         let x = Batch::Bytes(self.data.batch(self.exec, &self.indices));
         self.network.forward_batch(self.exec, Pass::Inference, x)?;
         let loss = self.network.loss(self.exec, &self.labels)?;
-        Ok(f64::from(loss) + self.penalty())
+        Ok(f64::from(loss) + self.penalty(self.exec))
     }
 
     /// ½λ‖W‖² of the book's preset; 0 in Torch's, whose reported loss has no such term.
-    fn penalty(&self) -> f64 {
-        let (decay, exec) = (self.config.weight_decay, self.exec);
+    fn penalty(&self, exec: Exec) -> f64 {
+        let decay = self.config.weight_decay;
         if decay == 0.0 || self.config.preset == Preset::Torch {
             return 0.0;
         }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tensor::Exec;
 use tensor::isa::AnyIsa;
-use tensor::team::{is_helped, session};
+use tensor::threads::{has_workers, session};
 use testkit::rng::Rng;
 use train::{Config, Preset, Trainer};
 
@@ -149,12 +149,12 @@ fn a_warm_step_of_the_chapters_size_allocates_nothing_also_where_its_products_ar
 /// A step of a trainer in a session that a helper has joined before it begins, and whether one has: sessions that go
 /// wrong, as on a busy machine, are followed by some without.
 fn helped_step(exec: Exec, trainer: &mut Trainer) -> bool {
-    session(exec, || {
+    session(exec, |_| {
         let begun = Instant::now();
-        while !is_helped() && begun.elapsed() < Duration::from_millis(2) {
+        while !has_workers() && begun.elapsed() < Duration::from_millis(2) {
             std::hint::spin_loop();
         }
-        let helped = is_helped();
+        let helped = has_workers();
         assert!(trainer.step().unwrap().is_finite());
         helped
     })
@@ -174,7 +174,8 @@ fn a_step_that_a_second_thread_helps_in_allocates_nothing_but_for_what_a_thread_
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     pool.broadcast(|_| IN_POOL.set(true));
     let (to_make, counts, helped) = pool.install(|| {
-        let mut trainer = Trainer::new(config, exec, data).unwrap();
+        // The trainer's own sessions are inside another, and use its `Exec` as it is.
+        let mut trainer = Trainer::new(config, exec.in_session(), data).unwrap();
         let to_make = OF_POOL.load(Ordering::Relaxed);
         for _ in 0..100 {
             helped_step(exec, &mut trainer);

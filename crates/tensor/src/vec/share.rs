@@ -5,7 +5,7 @@ use super::columns::{Columns, ColumnsMut};
 use crate::array::{View, ViewMut};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
-use crate::team::{Workers, parallel, share};
+use crate::threads::{parallel, share};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -23,15 +23,14 @@ pub trait ColumnKernel<const X: usize, const Y: usize, const P: usize>: Sync {
     );
 }
 
-/// Elements a helper must have to be worth sharing with: half a microsecond of them, and as long to call him.
-const PER_HELPER: usize = 16384;
-/// Elements that are worth waking threads for.
-const TO_WAKE: usize = 1 << 20;
+/// Fewest elements of a thread's share in a session. A smaller share takes less time than it takes to publish it.
+const MIN_SHARE: usize = 16384;
+/// Fewest elements that are shared outside of a session, where the other threads sleep and must be woken.
+const MIN_TO_WAKE: usize = 1 << 20;
 
-/// Threads for so many elements.
+/// The number of threads that share a kernel of `elements` elements.
 fn threads(exec: Exec, elements: usize) -> usize {
-    let most = exec.threads().min(elements / PER_HELPER).max(1);
-    if most > 1 && (elements >= TO_WAKE || Workers::now() == Workers::Helping) { most } else { 1 }
+    if exec.is_in_session() || elements >= MIN_TO_WAKE { exec.threads().min(elements / MIN_SHARE).max(1) } else { 1 }
 }
 
 /// Matrices that threads write columns of.

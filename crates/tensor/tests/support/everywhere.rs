@@ -1,12 +1,12 @@
 //! Every ISA, and every number of threads.
 
-use crate::sessions::{can_help, helped};
+use crate::sessions::{can_have_workers, worker_came};
 use tensor::Exec;
 use tensor::isa::AnyIsa;
-use tensor::team::session;
+use tensor::threads::session;
 
 /// Calls `check` on one thread of every ISA, and with 1, 2, 3 and 8 of the best one: in a pool, and in a session of it
-/// whose helpers have come. It is also told whether helpers stand by.
+/// whose workers have come. It is also told whether workers stand by.
 pub fn everywhere(check: impl Fn(Exec, bool) + Sync) {
     for isa in AnyIsa::available() {
         check(Exec::with_isa(isa, 1), false);
@@ -17,10 +17,10 @@ pub fn everywhere(check: impl Fn(Exec, bool) + Sync) {
         let exec = Exec::with_isa(best, threads);
         pool.install(|| {
             check(exec, false);
-            session(exec, || {
-                let helping = threads > 1 && can_help();
-                assert!(!helping || helped(), "no helper came");
-                check(exec, helping);
+            session(exec, |exec| {
+                let workers = threads > 1 && can_have_workers();
+                assert!(!workers || worker_came(), "no worker came");
+                check(exec, workers);
             });
         });
     }
