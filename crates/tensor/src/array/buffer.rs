@@ -39,13 +39,6 @@ impl<T: Element> AlignedBuf<T> {
         Self { ptr, len }
     }
 
-    /// Replaces the buffer by `len` zeros, if it is shorter.
-    pub(crate) fn make_room(&mut self, len: usize) {
-        if self.len < len {
-            *self = Self::zeroed(len);
-        }
-    }
-
     fn layout(len: usize) -> Layout {
         let bytes = len.checked_mul(size_of::<T>()).expect("buffer length overflows the address space");
         Layout::from_size_align(bytes, ALIGNMENT).expect("buffer length overflows the address space")

@@ -130,7 +130,9 @@ mod tests {
     #[test]
     fn blocks_fit_what_scratch_is_sized_for_on_every_machine() {
         for isa in AnyIsa::available() {
-            for [l1, l2] in [[512, 4 << 10], [32 << 10, 256 << 10], [48 << 10, 2 << 20], [128 << 10, 12 << 20], [1 << 20, 1 << 30]] {
+            for [l1, l2] in
+                [[512, 4 << 10], [32 << 10, 256 << 10], [48 << 10, 2 << 20], [128 << 10, 12 << 20], [1 << 20, 1 << 30]]
+            {
                 let exec = Exec::with_isa(isa, 1).with_caches(Caches { l1, l2, l3: 0 });
                 let blocking = Blocking::of(exec);
                 assert!(blocking.kc <= MOST_STEPS && blocking.kc * blocking.nc <= MOST_OF_B, "{blocking:?}");

@@ -54,7 +54,14 @@ impl Plan {
     /// # Panics
     /// If the plan is of other shapes or strides, or what the epilogue reads does not fit C: the front door
     /// ([`crate::matmul`]) checks that, and returns errors.
-    pub(crate) fn run(&self, a: View<'_, f32, 2>, b: Rhs<'_>, beta: f32, c: ViewMut<'_, f32, 2>, epilogue: Epilogue<'_>) {
+    pub(crate) fn run(
+        &self,
+        a: View<'_, f32, 2>,
+        b: Rhs<'_>,
+        beta: f32,
+        c: ViewMut<'_, f32, 2>,
+        epilogue: Epilogue<'_>,
+    ) {
         let [m, k, n] = self.shape;
         let operands = self.operands(a, b, beta, c, epilogue);
         let room = if matches!(self.b, SourceOfB::InPlace { .. }) { 0 } else { scratch_bytes([m, k, n]) };

@@ -15,9 +15,9 @@
 //! Rows are shared out evenly over tiles, so there is no thin tile at the end: 100 rows of at most 6 are 15 tiles of 6
 //! and 2 of 5.
 
-use super::loops::Operands;
 use super::blocking::{PanelGroup, panel_groups};
 use super::kernels::{Kernel, Tiles};
+use super::loops::Operands;
 use super::microkernel::Tile;
 use super::pack::PackRows;
 use super::plan::{Plan, SourceOfB};

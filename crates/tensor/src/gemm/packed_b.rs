@@ -41,8 +41,7 @@ impl PackedB {
         let Blocking { kc, nc, .. } = Blocking::of(exec);
         let [kc, nc] = [k.div_ceil(k.div_ceil(kc).max(1)).max(1), nc.min(n).max(1)];
         let (blocks, isa) = ([kc, nc], exec.isa().name());
-        let mut packed =
-            Self { panels: AlignedBuf::zeroed(k * n.next_multiple_of(LANES)), shape: [k, n], blocks, isa };
+        let mut packed = Self { panels: AlignedBuf::zeroed(k * n.next_multiple_of(LANES)), shape: [k, n], blocks, isa };
         for columns in column_blocks(0..n, nc) {
             for steps in step_blocks(k, kc) {
                 let at = packed.offset(&columns, steps.start);

@@ -140,12 +140,17 @@ impl Plan {
     /// Whether it was made for these operands: a packed B is one that was packed into the same blocks.
     pub(super) fn is_for(&self, a: View<'_, f32, 2>, b: super::Rhs<'_>) -> bool {
         let same_b = match (self.b, b) {
-            (SourceOfB::InPlace { row }, super::Rhs::Floats(b)) => b.strides()[0] == row && (b.strides()[1] == 1 || b.cols() == 1),
+            (SourceOfB::InPlace { row }, super::Rhs::Floats(b)) => {
+                b.strides()[0] == row && (b.strides()[1] == 1 || b.cols() == 1)
+            }
             (SourceOfB::Pack { strides }, super::Rhs::Floats(b)) => b.strides() == strides,
             (SourceOfB::Packed, super::Rhs::Packed(b)) => b.is_for(self.exec) && b.blocks() == [self.kc, self.nc],
             _ => false,
         };
-        same_b && a.strides() == self.a_strides && [a.rows(), a.cols()] == self.shape[..2] && b.shape() == self.shape[1..]
+        same_b
+            && a.strides() == self.a_strides
+            && [a.rows(), a.cols()] == self.shape[..2]
+            && b.shape() == self.shape[1..]
     }
 }
 
@@ -162,14 +167,7 @@ pub(crate) fn threads_for(exec: Exec, [m, k, n]: [usize; 3]) -> usize {
 }
 
 /// What of the product the threads share.
-fn split(
-    exec: Exec,
-    [m, k, n]: [usize; 3],
-    tiles: &Tiles,
-    blocking: &Blocking,
-    b: SourceOfB,
-    packs_a: bool,
-) -> Split {
+fn split(exec: Exec, [m, k, n]: [usize; 3], tiles: &Tiles, blocking: &Blocking, b: SourceOfB, packs_a: bool) -> Split {
     let threads = threads_for(exec, [m, k, n]);
     if threads == 1 {
         return Split::Serial;

@@ -27,7 +27,9 @@ pub struct Caches {
 
 /// A value of [`VARIABLE`] that cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{VARIABLE}={value} is not L1,L2 or L1,L2,L3; write sizes such as 32K,512K,16M, each at least as large as the one before")]
+#[error(
+    "{VARIABLE}={value} is not L1,L2 or L1,L2,L3; write sizes such as 32K,512K,16M, each at least as large as the one before"
+)]
 pub struct CachesError {
     /// What the variable holds.
     pub value: String,
@@ -119,7 +121,9 @@ mod tests {
 
     #[test]
     fn what_is_not_two_or_three_ascending_sizes_is_refused_with_its_value() {
-        for value in ["", "32K", "32K,", "32K,512K,16M,1G", "32Q,512K", "512K,32K", "0,0", "1K,1M,4K", "-1,2", "99999999G,1"] {
+        for value in
+            ["", "32K", "32K,", "32K,512K,16M,1G", "32Q,512K", "512K,32K", "0,0", "1K,1M,4K", "-1,2", "99999999G,1"]
+        {
             assert_eq!(Caches::parse(value), Err(CachesError { value: value.to_owned() }), "{value}");
         }
     }

@@ -9,9 +9,9 @@
 //! A share above 1 is no mistake: what was touched by the kernel before may lie nearer than the level that is sure to
 //! hold it.
 
-use crate::exec::Exec;
 use super::probe;
 use super::profile::Work;
+use crate::exec::Exec;
 
 /// Bytes of a copy that no cache holds, as far as caches go.
 const MEMORY: usize = 256 << 20;

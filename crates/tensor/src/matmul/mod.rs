@@ -104,7 +104,7 @@ impl<'a> Gemm<'a> {
     /// # Errors
     /// If the shapes do not go together, a bias does not have n elements, or a gate has another shape than C, or
     /// columns that are not adjacent.
-    pub fn run(self, exec: Exec) -> Result<(), ShapeError> {
+    pub fn run(mut self, exec: Exec) -> Result<(), ShapeError> {
         self.check()?;
         let ([m, _], n) = (self.a.shape(), self.b.shape()[1]);
         if m == 0 || n == 0 {
@@ -192,12 +192,15 @@ impl<'a> Gemm<'a> {
             vec::scale(exec, self.alpha, &row, to);
         }
         let a = Lhs::Floats(View::new(&scaled, [m, k])?);
-        Gemm { alpha: 1.0, a, b: self.b, beta: self.beta, c: self.c, epilogue: self.epilogue, zeros: self.zeros }.run(exec)
+        Gemm { alpha: 1.0, a, b: self.b, beta: self.beta, c: self.c, epilogue: self.epilogue, zeros: self.zeros }
+            .run(exec)
     }
 
     /// A C whose columns are not adjacent: as Cᵀ = Bᵀ·Aᵀ if its rows are (the same chains), else beside its place.
     fn by_columns(mut self, exec: Exec) -> Result<(), ShapeError> {
-        if let (1, Epilogue::None, Lhs::Floats(a), Rhs::Floats(b)) = (self.c.strides()[0], self.epilogue, self.a, self.b) {
+        if let (1, Epilogue::None, Lhs::Floats(a), Rhs::Floats(b)) =
+            (self.c.strides()[0], self.epilogue, self.a, self.b)
+        {
             return Gemm { a: b.t().into(), b: a.t().into(), c: self.c.t(), ..self }.run(exec);
         }
         let shape @ [m, n] = self.c.shape();

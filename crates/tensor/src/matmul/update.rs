@@ -13,7 +13,7 @@
 use super::{CONVERTED_ROWS, Zeros, check_inner, convert, converted_bytes, mismatch, pieces, rows_of};
 use crate::array::{ShapeError, View, ViewMut};
 use crate::exec::Exec;
-use crate::gemm::{self, Epilogue, Output, Plan, threads_for};
+use crate::gemm::{Epilogue, Output, Plan, threads_for};
 use crate::isa::LANES;
 use crate::machine::scratch::{Arena, bytes_of, with_scratch};
 use crate::sparse::{self, Cut, Group, Lhs, Panel};

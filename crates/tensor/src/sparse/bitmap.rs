@@ -84,7 +84,11 @@ impl<'a> Group<'a> {
                 let [stride, step] = a.strides();
                 let (mut first, mut distance) = (a.data().as_ptr().wrapping_add(rows.start * stride), stride);
                 if step != 1 {
-                    assert!(stride == 1, "the rows or the columns of A are adjacent, and they are {:?} apart", a.strides());
+                    assert!(
+                        stride == 1,
+                        "the rows or the columns of A are adjacent, and they are {:?} apart",
+                        a.strides()
+                    );
                     let width = k.next_multiple_of(LANES);
                     let to = arena.take::<f32>(count * width).as_mut_ptr();
                     // "Rows" and "columns" of the panel are those of this group: B's rows are adjacent.
@@ -158,9 +162,8 @@ impl Op for OfFloats<'_> {
         let (mut small, mut any) = ([false; MOST_ROWS], false);
         for (steps, at) in blocks(k, block).zip((0..).step_by(rows.len().max(1))) {
             // SAFETY: `Group::new` noted rows of k floats.
-            let floats = |row: *const f32| unsafe {
-                std::slice::from_raw_parts(row.wrapping_add(steps.start), steps.len())
-            };
+            let floats =
+                |row: *const f32| unsafe { std::slice::from_raw_parts(row.wrapping_add(steps.start), steps.len()) };
             let bits = &mut bits[at..at + rows.len()];
             let mut sizes = Sizes::new(isa);
             for (&row, bits) in rows.iter().zip(&mut *bits) {

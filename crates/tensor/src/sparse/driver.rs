@@ -16,7 +16,7 @@ use crate::array::View;
 use crate::exec::Exec;
 use crate::gemm::{HALF_LANES, Output, tail, threads_for};
 use crate::isa::LANES;
-use crate::machine::scratch::{Arena, bytes_of, with_scratch};
+use crate::machine::scratch::{bytes_of, with_scratch};
 use crate::threads::{parallel, share};
 use std::ops::Range;
 

@@ -96,12 +96,7 @@ pub(super) unsafe fn rows<I: Isa, E: Element, const NV: usize, const HALF: bool>
 /// # Safety
 /// `b` is readable for a row.
 #[inline(always)]
-unsafe fn multiply_add<I: Isa, const NV: usize, const HALF: bool>(
-    isa: I,
-    x: f32,
-    b: *const f32,
-    acc: &mut Row<I, NV>,
-) {
+unsafe fn multiply_add<I: Isa, const NV: usize, const HALF: bool>(isa: I, x: f32, b: *const f32, acc: &mut Row<I, NV>) {
     let full = isa.splat(x);
     // SAFETY: as promised.
     unsafe {

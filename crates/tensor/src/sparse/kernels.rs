@@ -103,12 +103,8 @@ unsafe fn portable<E: Element, const NV: usize, const HALF: bool>(starts: &[*con
     unsafe { rows::<Portable, E, NV, HALF>(Portable, starts, t) }
 }
 
-static PORTABLE: Kernels = Kernels {
-    register: LANES / 2,
-    floats: of_halves!(portable),
-    bytes: of_halves!(portable),
-    pays_below: 0.75,
-};
+static PORTABLE: Kernels =
+    Kernels { register: LANES / 2, floats: of_halves!(portable), bytes: of_halves!(portable), pays_below: 0.75 };
 
 /// # Safety
 /// As [`rows`]; and the CPU has AVX2, FMA and POPCNT.

@@ -6,7 +6,7 @@ use super::deferred::DeferredSlots;
 use super::signal::Signal;
 use super::task::TaskSlot;
 use crate::exec::Exec;
-use crate::profile;
+use crate::machine::{profile, scratch};
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -211,6 +211,7 @@ fn become_worker(session: &Session) {
     // would wait for a session that waits for it.
     if CURRENT.get().is_null() && !is_worker() {
         let _worker = Worker::new();
+        scratch::make_room();
         session.stand_by();
     }
 }
