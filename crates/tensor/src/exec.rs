@@ -7,8 +7,8 @@ use crate::isa::{AnyIsa, IsaError, Op};
 ///
 /// With one thread nothing in this workspace touches rayon. With more, kernels that are large enough split their work
 /// among at most `threads` threads of the rayon pool they are called in: enter a pool once, around a whole run. In a
-/// [`session`](crate::threads::session) the other threads stand by, and smaller kernels are worth sharing. Whether they do
-/// is a part of this value.
+/// [`session`](fn@crate::threads::session) the other threads stand by, and smaller kernels are worth sharing. Whether
+/// they do is a part of this value.
 #[derive(Clone, Copy, Debug)]
 pub struct Exec {
     isa: AnyIsa,
@@ -45,16 +45,17 @@ impl Exec {
 
     /// The same, with the other threads standing by. With one thread there are no others, and nothing changes.
     ///
-    /// [`session`](crate::threads::session) hands such an `Exec` to its closure. A plan for kernels that will run in a
-    /// session is made with it beforehand. Outside of a session its kernels have the same bits and are slower.
+    /// [`session`](fn@crate::threads::session) hands such an `Exec` to its closure. A plan for kernels that will run in
+    /// a session is made with it beforehand. Outside of a session its kernels have the same bits and are slower.
     pub fn in_session(self) -> Self {
         Self { in_session: self.threads > 1, ..self }
     }
 
-    /// Whether the other threads stand by in a [`session`](crate::threads::session): they take part in a kernel at once,
-    /// and need not be woken. It decides how small a kernel is worth sharing.
+    /// Whether the other threads stand by in a [`session`](fn@crate::threads::session): they take part in a kernel at
+    /// once, and need not be woken. It decides how small a kernel is worth sharing.
     ///
-    /// It is a value, and no clock is read and no thread is asked for it. So a plan that depends on it is a pure function.
+    /// It is a value, and no clock is read and no thread is asked for it. So a plan that depends on it is a pure
+    /// function.
     pub fn is_in_session(self) -> bool {
         self.in_session
     }

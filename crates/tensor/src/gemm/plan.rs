@@ -114,7 +114,7 @@ fn panel_columns(row: &table::Row) -> usize {
 pub enum Workers {
     /// They sleep.
     Asleep,
-    /// They stand by in a [`session`](crate::threads::session).
+    /// They stand by in a [`session`](fn@crate::threads::session).
     Helping,
 }
 
