@@ -64,7 +64,7 @@ impl Blocking {
 
 /// The blocks of at most `nc` columns that `columns` are cut into: even ones, of whole vectors but for the last.
 pub(super) fn column_blocks(columns: Range<usize>, nc: usize) -> impl Iterator<Item = Range<usize>> {
-    let blocks = columns.len().div_ceil(nc);
+    let blocks = if columns.len() <= nc { 1 } else { columns.len().div_ceil(nc) };
     (0..blocks).map(move |block| {
         let within = share(columns.len(), LANES, block, blocks);
         columns.start + within.start..columns.start + within.end
@@ -73,7 +73,8 @@ pub(super) fn column_blocks(columns: Range<usize>, nc: usize) -> impl Iterator<I
 
 /// The blocks of at most `kc` steps that k is cut into, in order; one of no steps if k is 0.
 pub(super) fn step_blocks(k: usize, kc: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..k.max(1)).step_by(kc).map(move |from| from.min(k)..k.min(from + kc))
+    let blocks = if k <= kc { 1 } else { k.div_ceil(kc) };
+    (0..blocks).map(move |block| block * kc..k.min((block + 1) * kc))
 }
 
 /// Panels of equal width, one after the other.

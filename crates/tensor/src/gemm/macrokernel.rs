@@ -16,6 +16,7 @@
 //! and 2 of 5.
 
 use super::blocking::{PanelGroup, panel_groups};
+use super::epilogue::Output;
 use super::kernels::{Kernel, Tiles};
 use super::loops::Operands;
 use super::microkernel::Tile;
@@ -45,8 +46,9 @@ pub(super) struct Block<'a> {
 /// A panel of the block, ready for the tiles that read it.
 struct Panel {
     kernels: &'static [Kernel],
-    /// A tile at row 0 of A and C.
-    first: Tile,
+    /// Row 0 of A and of C.
+    a: *const f32,
+    output: Output,
     /// What the kernel is given: changed from call to call, for a copy takes as long as some steps.
     tile: Tile,
 }
@@ -107,7 +109,7 @@ impl<'a> Block<'a> {
                     if self.plan.packs_a {
                         // The packed rows begin with the first tile's, step after step.
                         let a = packed_rows.as_ptr().wrapping_add((row - base) * k);
-                        panel.first.a = a.wrapping_sub(rows.start + row);
+                        panel.a = a.wrapping_sub(rows.start + row);
                         [panel.tile.a_row, panel.tile.a_step] = [1, next - row];
                     }
                     panel.multiply(rows.start + row, next - row, 1);
@@ -161,7 +163,7 @@ impl<'a> Block<'a> {
             prefetch_c: !matches!(plan.b, SourceOfB::InPlace { .. }),
             output: if last { output } else { output.storing() },
         };
-        Panel { kernels: self.tiles.heights(group.halves), first: tile, tile }
+        Panel { kernels: self.tiles.heights(group.halves), a: tile.a, output: tile.output, tile }
     }
 
     /// The rows of a B in place whose `width` columns end inside B's memory, from element `start` on: those may be read
@@ -184,8 +186,8 @@ impl Panel {
         if tiles == 0 {
             return;
         }
-        self.tile.a = self.first.a.wrapping_add(row * self.tile.a_row);
-        self.tile.output = self.first.output.from(row, 0);
+        self.tile.a = self.a.wrapping_add(row * self.tile.a_row);
+        self.tile.output = self.output.from(row, 0);
         self.tile.tiles = tiles;
         // SAFETY: the rows, the panel's columns and the block's steps are inside m, n and k, which the views of A, B and
         // C were checked to reach (`Plan::operands`); packed rows and panels were sized by `band`. `whole` counts the
@@ -205,6 +207,9 @@ struct Heights {
 impl Heights {
     /// `rows` cut into as few tiles as a greatest height allows.
     fn new(rows: usize, tallest: usize) -> Self {
+        if rows <= tallest {
+            return Self { tiles: 1, height: rows, taller: 1 };
+        }
         let tiles = rows.div_ceil(tallest);
         match (rows / tiles, rows % tiles) {
             (height, 0) => Self { tiles, height, taller: tiles },

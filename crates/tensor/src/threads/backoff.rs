@@ -1,8 +1,8 @@
 //! Exponential backoff: after a bad session, the next ones do without workers.
 //!
 //! A session is bad if no worker came, or if the main thread waited for a worker that had lost its core. On a machine
-//! whose other cores are busy every session would be bad, and cost a time slice. So the first bad session is followed by
-//! 16 without workers, the next by 64, and so on up to 4096. A run of good sessions resets this.
+//! whose other cores are busy every session would be bad, and cost a time slice. So the first bad session is followed
+//! by 16 without workers, the next by 64, and so on up to 4096. A run of good sessions resets this.
 
 use super::constants::{BACKOFF_GROWTH, FIRST_BACKOFF, GOOD_SESSIONS_TO_RESET, MAX_BACKOFF};
 use std::cell::Cell;

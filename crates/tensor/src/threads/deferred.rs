@@ -116,8 +116,8 @@ impl FreeSlot<'_> {
     }
 }
 
-/// The deferred task is published until this is dropped, also by a panic of `now`. The drop withdraws it, or waits until
-/// the worker that claimed it is done.
+/// The deferred task is published until this is dropped, also by a panic of `now`. The drop withdraws it, or waits
+/// until the worker that claimed it is done.
 struct Published<'a> {
     slot: &'a AtomicPtr<Deferred>,
     signal: &'a Signal,

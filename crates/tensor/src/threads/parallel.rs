@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Calls `work(0)`, …, `work(chunks − 1)`, each once, on at most `threads` threads.
 ///
 /// The threads are those of the session that is open on this thread, else those of the rayon pool it is called in. With
-/// one thread everything is done on this one, and rayon is not touched. A call inside of a chunk or of a deferred task is
-/// not shared again.
+/// one thread everything is done on this one, and rayon is not touched. A call inside of a chunk or of a deferred task
+/// is not shared again.
 pub(crate) fn parallel(threads: usize, chunks: usize, work: &(impl Fn(usize) + Sync)) {
     if threads <= 1 || chunks <= 1 || is_worker() {
         (0..chunks).for_each(work);

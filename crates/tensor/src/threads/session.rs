@@ -94,8 +94,8 @@ impl Session {
     }
 }
 
-/// Whether a worker stands by here and now: in a [`session`] to which one has come. Only then does [`with_deferred`] run
-/// two things at a time. While a profile is being taken it is false.
+/// Whether a worker stands by here and now: in a [`session`] to which one has come. Only then does [`with_deferred`]
+/// run two things at a time. While a profile is being taken it is false.
 pub fn has_workers() -> bool {
     with_current(|session| session.is_some_and(Session::may_defer))
 }
@@ -125,11 +125,11 @@ pub fn with_deferred<A, B: Send>(now: impl FnOnce() -> A, deferred: impl FnOnce(
 
 /// Runs `f` with the other threads of the rayon pool standing by as workers. `f` is handed the [`Exec`] to use inside.
 ///
-/// Up to `exec.threads() − 1` workers are called, and no more than the machine has cores. They spin as long as `f` runs:
-/// open a session around some hundred microseconds of kernels, such as a training step.
+/// Up to `exec.threads() − 1` workers are called, and no more than the machine has cores. They spin as long as `f`
+/// runs: open a session around some hundred microseconds of kernels, such as a training step.
 ///
-/// No session is opened with one thread, outside of a rayon pool, inside of another session, or during backoff. Then `f`
-/// is handed `exec` unchanged. Else it is handed [`exec.in_session()`](Exec::in_session).
+/// No session is opened with one thread, outside of a rayon pool, inside of another session, or during backoff. Then
+/// `f` is handed `exec` unchanged. Else it is handed [`exec.in_session()`](Exec::in_session).
 pub fn session<R: Send>(exec: Exec, f: impl FnOnce(Exec) -> R + Send) -> R {
     let nested = !CURRENT.get().is_null() || is_worker();
     // In this order: asking rayon for its number of threads outside of a pool would start one.

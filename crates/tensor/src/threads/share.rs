@@ -27,7 +27,7 @@ mod tests {
             for part in 0..parts {
                 let share = share(count, unit, part, parts);
                 assert_eq!(share.start, next, "{count} in units of {unit}, {parts} parts");
-                assert!(share.end == count || share.end % unit == 0, "{share:?} is cut at a unit");
+                assert!(share.end == count || share.end.is_multiple_of(unit), "{share:?} is cut at a unit");
                 assert!(share.len().abs_diff(count / parts) <= unit, "{share:?} of {count} in {parts} parts");
                 next = share.end;
             }

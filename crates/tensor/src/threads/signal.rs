@@ -34,8 +34,8 @@ impl Signal {
         self.stalled.load(Ordering::Relaxed)
     }
 
-    /// Spins until `done`. It notes a stall if that takes longer than `own_work` and [`STALL`] together; a worker's part
-    /// may take as long as the main thread's own.
+    /// Spins until `done`. It notes a stall if that takes longer than `own_work` and [`STALL`] together; a worker's
+    /// part may take as long as the main thread's own.
     pub fn wait(&self, own_work: Duration, done: impl Fn() -> bool) {
         let mut rounds = 0_u32;
         let mut since = None;

@@ -137,8 +137,8 @@ impl Drop for Looking<'_> {
     }
 }
 
-/// The task is published until this is dropped, also by a panic of the main thread. The drop waits until no worker holds
-/// the pointer.
+/// The task is published until this is dropped, also by a panic of the main thread. The drop waits until no worker
+/// holds the pointer.
 struct Published<'a> {
     slot: &'a TaskSlot,
     signal: &'a Signal,

@@ -42,8 +42,8 @@ pub fn within_two_minutes(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Runs `body` in a process of its own; `name` is the test that it is the body of. For a test that counts all threads of
-/// the process, or that would leave spinning threads behind if it failed.
+/// Runs `body` in a process of its own; `name` is the test that it is the body of. For a test that counts all threads
+/// of the process, or that would leave spinning threads behind if it failed.
 pub fn in_a_process(name: &str, body: impl FnOnce()) {
     const IN_A_PROCESS: &str = "THREADS_TEST_IN_A_PROCESS";
     if std::env::var_os(IN_A_PROCESS).is_some() {

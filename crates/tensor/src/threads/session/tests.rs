@@ -1,5 +1,5 @@
-//! Sessions with more workers than cores, which [`session`](super::session) does not open: the threads are descheduled
-//! all the time, and come and go in any order.
+//! Sessions with more workers than cores, which `threads::session` does not open: the threads are descheduled all the
+//! time, and come and go in any order.
 
 use super::{CURRENT, is_worker, open, with_current, with_deferred};
 use crate::threads::constants::MAX_DEFERRED;
