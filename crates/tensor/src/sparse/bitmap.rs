@@ -28,7 +28,7 @@ pub(super) const MOST_STEPS: usize = 128;
 /// Rows of a group, at most. Scratch is sized by them.
 pub(super) const MOST_ROWS: usize = 512;
 
-/// Bytes that are compared at a time.
+/// Elements whose bits are half a word: bytes that are compared at a time.
 const CHUNK: usize = 64;
 
 /// Rows of bytes that are prefetched ahead.
@@ -132,13 +132,27 @@ impl<'a> Group<'a> {
 /// Which of up to 128 floats are not 0.
 #[inline(always)]
 fn of_floats<I: Isa>(isa: I, floats: &[f32], sizes: &mut Sizes<I>) -> u128 {
+    let (low, high) = floats.split_at(floats.len().min(CHUNK));
+    u128::from(of_chunk(isa, low, sizes)) | u128::from(of_chunk(isa, high, sizes)) << CHUNK
+}
+
+/// Which of up to 64 floats are not 0.
+#[inline(always)]
+fn of_chunk<I: Isa>(isa: I, floats: &[f32], sizes: &mut Sizes<I>) -> u64 {
+    let (whole, rest) = floats.as_chunks::<LANES>();
     let mut bits = 0;
-    for (at, x) in floats.chunks(LANES).enumerate() {
-        let x = match x.first_chunk() {
-            Some(x) => isa.load(x),
-            None => isa.load_part(x),
-        };
-        bits |= u128::from(sizes.see(isa, at % 4, x)) << (LANES * at);
+    // Unrolled, with constant shifts, where there are four vectors.
+    if let Ok(four) = <&[_; CHUNK / LANES]>::try_from(whole) {
+        for (at, x) in four.iter().enumerate() {
+            bits |= u64::from(sizes.see(isa, at, isa.load(x))) << (LANES * at);
+        }
+        return bits;
+    }
+    for (at, x) in whole.iter().enumerate() {
+        bits |= u64::from(sizes.see(isa, at, isa.load(x))) << (LANES * at);
+    }
+    if !rest.is_empty() {
+        bits |= u64::from(sizes.see(isa, whole.len(), isa.load_part(rest))) << (LANES * whole.len());
     }
     bits
 }

@@ -32,10 +32,13 @@ pub(super) fn least_sizes(a: Lhs<'_>) -> [f32; 2] {
 }
 
 /// What is known of the sizes of the elements seen so far, lane by lane, in four chains: a minimum takes four cycles.
+///
+/// The least size that is not 0 is a minimum over the float *before* each size: its bits less 1. What is before 0 is a
+/// NaN, which a minimum passes over.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes<I: Isa> {
-    /// The least size that is not 0.
-    least: [I::F; 4],
+    /// The float before the least size that is not 0.
+    before: [I::F; 4],
     /// A NaN once an element is infinite or a NaN: the sum of 0 times each.
     finite: [I::F; 4],
 }
@@ -44,15 +47,15 @@ impl<I: Isa> Sizes<I> {
     /// Of no elements.
     #[inline(always)]
     pub fn new(isa: I) -> Self {
-        Self { least: [isa.splat(f32::MAX); 4], finite: [isa.splat(0.0); 4] }
+        Self { before: [isa.splat(f32::MAX); 4], finite: [isa.splat(0.0); 4] }
     }
 
     /// Takes in sixteen elements, in one of the four chains. Returns which of them are not 0.
     #[inline(always)]
     pub fn see(&mut self, isa: I, chain: usize, x: I::F) -> u16 {
-        let (nonzero, least) = (isa.ne(x, isa.splat(0.0)), self.least[chain]);
-        self.least[chain] = isa.select(nonzero, isa.min(isa.abs(x), least), least);
-        isa.bits(nonzero)
+        let before = isa.as_floats(isa.sub_u(isa.as_bits(isa.abs(x)), isa.splat_u(1)));
+        self.before[chain] = isa.min(before, self.before[chain]);
+        isa.bits(isa.ne(x, isa.splat(0.0)))
     }
 
     /// The same of elements that must be finite.
@@ -65,10 +68,11 @@ impl<I: Isa> Sizes<I> {
     /// Whether each was 0 or at least of this size, and those that must be were finite.
     #[inline(always)]
     pub fn allow(self, isa: I, least: f32) -> bool {
-        let ([a, b, c, d], [e, f, g, h]) = (self.least, self.finite);
+        let ([a, b, c, d], [e, f, g, h]) = (self.before, self.finite);
         let smallest = isa.min(isa.min(a, b), isa.min(c, d));
         let finite = isa.add(isa.add(e, f), isa.add(g, h));
-        isa.bits(isa.lt(smallest, isa.splat(least))) == 0 && isa.bits(isa.is_nan(finite)) == 0
+        isa.bits(isa.lt(smallest, isa.splat(f32::from_bits(least.to_bits() - 1)))) == 0
+            && isa.bits(isa.is_nan(finite)) == 0
     }
 }
 

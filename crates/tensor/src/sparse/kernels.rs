@@ -104,7 +104,7 @@ unsafe fn portable<E: Element, const NV: usize, const HALF: bool>(starts: &[*con
 }
 
 static PORTABLE: Kernels =
-    Kernels { register: LANES / 2, floats: of_halves!(portable), bytes: of_halves!(portable), pays_below: 0.75 };
+    Kernels { register: LANES / 2, floats: of_halves!(portable), bytes: of_halves!(portable), pays_below: 0.6 };
 
 /// # Safety
 /// As [`rows`]; and the CPU has AVX2, FMA and POPCNT.
@@ -118,7 +118,7 @@ unsafe fn avx2<E: Element, const NV: usize, const HALF: bool>(starts: &[*const E
 /// Sixteen `ymm` registers: thirteen for C, one for the element of A; B is an operand in memory.
 #[cfg(target_arch = "x86_64")]
 static AVX2: Kernels =
-    Kernels { register: LANES / 2, floats: of_halves!(avx2), bytes: of_halves!(avx2), pays_below: 0.75 };
+    Kernels { register: LANES / 2, floats: of_halves!(avx2), bytes: of_halves!(avx2), pays_below: 0.6 };
 
 /// # Safety
 /// As [`rows`]; and the CPU has AVX-512 F, BW, DQ and VL, and POPCNT.
@@ -132,4 +132,4 @@ unsafe fn avx512<E: Element, const NV: usize>(starts: &[*const E], t: &Block<'_>
 /// Thirty-two `zmm` registers, of which thirteen are enough: 208 columns.
 #[cfg(target_arch = "x86_64")]
 static AVX512: Kernels =
-    Kernels { register: LANES, floats: of_vectors!(avx512), bytes: of_vectors!(avx512), pays_below: 0.75 };
+    Kernels { register: LANES, floats: of_vectors!(avx512), bytes: of_vectors!(avx512), pays_below: 0.6 };

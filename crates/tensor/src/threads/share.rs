@@ -9,6 +9,9 @@ use std::ops::Range;
 ///                               part 0     part 1        part 2
 /// ```
 pub(crate) fn share(count: usize, unit: usize, part: usize, parts: usize) -> Range<usize> {
+    if parts == 1 {
+        return 0..count;
+    }
     let units = count.div_ceil(unit);
     let at = |part: usize| (units * part / parts * unit).min(count);
     at(part)..at(part + 1)
