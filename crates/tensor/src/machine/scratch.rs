@@ -47,6 +47,9 @@ impl<'a> Arena<'a> {
     /// # Panics
     /// If more is taken than the bound that was asked for.
     pub fn take<T: Plain>(&mut self, len: usize) -> &'a mut [T] {
+        if len == 0 {
+            return &mut [];
+        }
         let bytes = bytes_of::<T>(len);
         let left = std::mem::take(&mut self.left);
         assert!(bytes <= left.len(), "{bytes} bytes of scratch are taken, and {} are left of the bound", left.len());
