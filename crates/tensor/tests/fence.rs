@@ -4,8 +4,9 @@
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
-use tensor::gemm::{Blocking, consume_bytes, multiply_bytes};
 use tensor::isa::{AnyIsa, Isa, LANES, Op};
+use tensor::machine::Caches;
+use tensor::matmul::{Lhs, Zeros, update};
 use tensor::vec::ByteRows;
 use tensor::{Epilogue, Exec, Gemm, View, ViewMut};
 use testkit::compare::assert_bits;
@@ -67,8 +68,8 @@ impl<T> Drop for Fenced<T> {
 }
 
 /// A matrix of these sizes, or its transpose seen as one.
-fn view(data: &[f32], [rows, columns]: [usize; 2], turned: bool) -> View<'_, f32, 2> {
-    if turned {
+fn view(data: &[f32], [rows, columns]: [usize; 2], transposed: bool) -> View<'_, f32, 2> {
+    if transposed {
         View::new(data, [columns, rows]).expect("fits").t()
     } else {
         View::new(data, [rows, columns]).expect("fits")
@@ -77,33 +78,20 @@ fn view(data: &[f32], [rows, columns]: [usize; 2], turned: bool) -> View<'_, f32
 
 #[test]
 fn no_product_reads_or_writes_beyond_its_operands() {
-    let blocks = [
-        Blocking { per_thread: 1, to_wake: 0, ..Blocking::default() },
-        Blocking {
-            kc: 7,
-            nc: 20,
-            near: 0,
-            near_listed: 0,
-            near_elements: 0,
-            group: 0,
-            near_c: 0,
-            pack_above: 0,
-            pack_rows: 0,
-            pack_rows_listed: 0,
-            pack_alone: 0,
-            per_thread: 1,
-            to_wake: 0,
-        },
+    let caches = [
+        Caches::of_this_machine(),
+        Caches { l1: 512, l2: 4 << 10, l3: 0 },
+        Caches { l1: 4 << 10, l2: 64 << 10, l3: 0 },
     ];
     let mut rng = Rng::new(1);
     for case in 0..1500 {
         let [m, k, n] = [rng.usize_in(1..50), rng.usize_in(1..40), rng.usize_in(1..240)];
-        let turned = [rng.usize_in(0..2) == 1, rng.usize_in(0..2) == 1];
+        let transposed = [rng.usize_in(0..2) == 1, rng.usize_in(0..2) == 1];
         let (at_the_end, bias, relu) = (rng.usize_in(0..3) > 0, rng.usize_in(0..2) == 1, rng.usize_in(0..2) == 1);
-        let (threads, blocking) = (rng.usize_in(1..4), blocks[rng.usize_in(0..2)]);
+        let (threads, caches) = (rng.usize_in(1..4), caches[rng.usize_in(0..3)]);
         let (mut a, b, biases) = (rng.vec_f32(m * k), rng.vec_f32(k * n), rng.vec_f32(n));
         if rng.usize_in(0..2) == 1 {
-            // Steps of k are left out.
+            // Steps of k are skipped.
             a.iter_mut().for_each(|x| *x = if *x < 0.6 { 0.0 } else { *x });
         }
         let multiply = |isa, a: &[f32], b: &[f32], biases: &[f32], c: &mut [f32]| {
@@ -113,9 +101,9 @@ fn no_product_reads_or_writes_beyond_its_operands() {
                 (true, true) => Epilogue::BiasRelu(biases),
             };
             let c = ViewMut::new(c, [m, n]).expect("fits");
-            Gemm::new(view(a, [m, k], turned[0]), view(b, [k, n], turned[1]), c)
+            Gemm::new(view(a, [m, k], transposed[0]), view(b, [k, n], transposed[1]), c)
                 .epilogue(epilogue)
-                .run_with(Exec::with_isa(isa, threads), &blocking)
+                .run(Exec::with_isa(isa, threads).in_session().with_caches(caches))
                 .expect("the shapes go together");
         };
         let fenced = |data: &[f32]| Fenced::new(data, at_the_end);
@@ -124,7 +112,7 @@ fn no_product_reads_or_writes_beyond_its_operands() {
             let (mut want, mut c) = (vec![f32::NAN; m * n], fenced(&vec![f32::NAN; m * n]));
             multiply(isa, &a, &b, &biases, &mut want);
             multiply(isa, fenced_a.get(), fenced_b.get(), fenced_biases.get(), c.get_mut());
-            assert_bits(&format!("case {case}: {m}x{k}x{n} {turned:?} on {}", isa.name()), c.get(), &want);
+            assert_bits(&format!("case {case}: {m}x{k}x{n} {transposed:?} on {}", isa.name()), c.get(), &want);
         }
     }
 }
@@ -147,9 +135,10 @@ fn no_product_of_images_reads_beyond_the_images() {
                 let (mut c, mut dw) = (vec![f32::NAN; rows * n], vec![f32::NAN; width * n]);
                 let x = ByteRows::new(bytes, width, indices);
                 let to = ViewMut::new(&mut c, [rows, n]).expect("fits");
-                multiply_bytes(exec, x, view(&b, [width, n], false), None, to, Epilogue::None).expect("fits");
+                Gemm::new(x, view(&b, [width, n], false), to).run(exec).expect("fits");
                 let keep = |_: Exec, piece: &[f32], [to]: [&mut [f32]; 1]| to.copy_from_slice(piece);
-                consume_bytes(exec, x, view(&dy, [rows, n], false), [&mut dw], &keep).expect("fits");
+                let (a, dy) = (Lhs::from(x).t(), view(&dy, [rows, n], false));
+                update(exec, a, dy, Zeros::Ask, [&mut dw], &keep).expect("fits");
                 [c, dw]
             };
             let isas = || AnyIsa::available().filter(|isa| isa.name() != "portable" || width * n < 4000);

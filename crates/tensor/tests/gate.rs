@@ -1,8 +1,8 @@
 //! The gate of the matrix product against a plain loop over the product without one, and the operations behind it lane
 //! by lane.
 
-use tensor::gemm::Blocking;
 use tensor::isa::{AnyIsa, Isa, LANES, Op};
+use tensor::machine::Caches;
 use tensor::{Epilogue, Exec, Gemm, ShapeError, View, ViewMut};
 use testkit::compare::assert_bits;
 use testkit::poison::Poisoned;
@@ -21,11 +21,8 @@ fn random_gates(rng: &mut Rng, len: usize) -> Vec<f32> {
     (0..len).map(|_| GATES[rng.usize_in(0..GATES.len())]).collect()
 }
 
-/// Blocks so small that k and the columns are cut several times, and B is packed always.
-fn small_blocks() -> Blocking {
-    let blocks = Blocking { kc: 7, nc: 48, near: 4096, pack_above: 0, pack_rows: 0, ..Blocking::default() };
-    Blocking { per_thread: 1, to_wake: 0, ..blocks }
-}
+/// Caches so small that k and the columns are cut several times, and B is packed always.
+const TINY: Caches = Caches { l1: 512, l2: 4 << 10, l3: 0 };
 
 /// Widths around half vectors, vectors and the panels of every ISA.
 const WIDTHS: [usize; 27] =
@@ -49,14 +46,14 @@ fn a_gated_product_is_the_product_where_the_gate_is_above_zero_or_nan_and_zero_e
                 let gate = Poisoned::matrix(m, n, stride, 9).with_values(&gates);
                 let gate = View::with_strides(gate.as_slice(), [m, n], [stride, 1]).expect("fits");
                 for isa in AnyIsa::available() {
-                    for (blocking, beta, turned) in [
-                        (Blocking::default(), 0.0, false),
-                        (Blocking::default(), -2.0, true),
-                        (small_blocks(), 0.0, true),
-                        (small_blocks(), 1.0, false),
+                    for (caches, beta, transposed) in [
+                        (Caches::of_this_machine(), 0.0, false),
+                        (Caches::of_this_machine(), -2.0, true),
+                        (TINY, 0.0, true),
+                        (TINY, 1.0, false),
                     ] {
-                        let exec = Exec::with_isa(isa, rng.usize_in(1..4));
-                        let b = if turned {
+                        let exec = Exec::with_isa(isa, rng.usize_in(1..4)).in_session().with_caches(caches);
+                        let b = if transposed {
                             View::with_strides(&b, [k, n], [1, k]).expect("fits")
                         } else {
                             View::new(&b, [k, n]).expect("fits")
@@ -68,7 +65,7 @@ fn a_gated_product_is_the_product_where_the_gate_is_above_zero_or_nan_and_zero_e
                             }
                             let view = ViewMut::with_strides(c.as_mut_slice(), [m, n], [n + 5, 1]).expect("fits");
                             let gemm = Gemm::new(a, b, view).beta(beta).epilogue(epilogue);
-                            gemm.run_with(exec, &blocking).expect("the shapes go together");
+                            gemm.run(exec).expect("the shapes go together");
                             c.assert_guards_untouched();
                             c.values()
                         };

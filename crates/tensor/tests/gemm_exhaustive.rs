@@ -14,38 +14,18 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use tensor::array::{View, ViewMut};
-use tensor::gemm::Blocking;
 use tensor::isa::AnyIsa;
+use tensor::machine::Caches;
 use tensor::{Epilogue, Exec, Gemm};
 use testkit::compare::{Bound, assert_bits, assert_close};
 use testkit::gemm::{self as reference, Matrix};
 use testkit::poison::{POISON, Poisoned};
 use testkit::rng::Rng;
 
-/// Block sizes with which every product is packed, row by row as in large ones, and shared out among the threads,
-/// however small it is.
-fn blocking(kc: usize, nc: usize) -> Blocking {
-    Blocking {
-        kc,
-        nc,
-        near: 2048,
-        near_listed: 2048,
-        near_elements: 2048,
-        group: 5,
-        near_c: 1 << 20,
-        pack_above: 0,
-        pack_rows: 0,
-        pack_rows_listed: 0,
-        pack_alone: 0,
-        per_thread: 1,
-        to_wake: 0,
-    }
-}
-
-/// The blocks and the packing of a plain call, but shared out among the threads however small the product is.
-fn plain_blocking() -> Blocking {
-    Blocking { per_thread: 1, to_wake: 0, ..Blocking::default() }
-}
+/// Caches with which every product is cut into blocks, and B is packed, however small it is: of a few steps of k and a
+/// few columns for the tiniest.
+const TINY: Caches = Caches { l1: 512, l2: 4 << 10, l3: 0 };
+const SMALL: Caches = Caches { l1: 2 << 10, l2: 10 << 10, l3: 0 };
 
 /// NaN around the elements of an operand.
 #[derive(Clone, Copy, Default)]
@@ -210,11 +190,11 @@ impl Product {
     }
 
     /// Computes the product, and checks every bit and value of it, and that nothing but C was written.
-    fn check(&self, name: &str, expected: &Expected, exec: Exec, blocking: &Blocking) {
+    fn check(&self, name: &str, expected: &Expected, exec: Exec, caches: Caches) {
         let [m, k, n] = self.shape;
         let _tell = Tell(|| {
             format!(
-                "{name}, {m}x{k}x{n}: A {:?}, B {:?}, alpha {}, beta {}, {:?}, C {:?}; {} threads, {blocking:?}, {}",
+                "{name}, {m}x{k}x{n}: A {:?}, B {:?}, alpha {}, beta {}, {:?}, C {:?}; {} threads, {caches:?}, {}",
                 self.a.strides,
                 self.b.strides,
                 self.alpha,
@@ -246,7 +226,7 @@ impl Product {
             .alpha(self.alpha)
             .beta(self.beta)
             .epilogue(epilogue)
-            .run_with(exec, blocking)
+            .run(exec.in_session().with_caches(caches))
             .expect("the shapes go together");
 
         c.assert_guards_untouched();
@@ -305,8 +285,8 @@ fn check_edge(case: usize) {
     let product = Product::plain(&mut Rng::new(case as u64), [m, k, n], a_strides, b_strides);
     let expected = product.expected();
     for isa in AnyIsa::available() {
-        for blocking in [Blocking::default(), blocking(64, 80)] {
-            product.check(&format!("edge case {case}"), &expected, Exec::with_isa(isa, 1), &blocking);
+        for caches in [Caches::of_this_machine(), SMALL] {
+            product.check(&format!("edge case {case}"), &expected, Exec::with_isa(isa, 1), caches);
         }
     }
 }
@@ -357,7 +337,7 @@ fn random_operand(rng: &mut Rng, shape: [usize; 2]) -> Operand {
     Operand::new(rng, shape, strides, around)
 }
 
-/// A random product, blocking and number of threads: a function of `case`.
+/// A random product, caches and number of threads: a function of `case`.
 fn check_random(case: usize) {
     let rng = &mut Rng::new(1_000_000 + case as u64);
     let mut shape = [rng.usize_in(0..71), rng.usize_in(0..71), rng.usize_in(0..71)];
@@ -368,7 +348,7 @@ fn check_random(case: usize) {
     let [m, k, n] = shape;
     let mut a = random_operand(rng, [m, k]);
     if rng.usize_in(0..3) == 0 {
-        // The outputs of a ReLU: steps of k are left out, where the shape is such that it pays.
+        // The outputs of a ReLU: steps of k are skipped, where the shape is such that it pays.
         if rng.usize_in(0..4) > 0 {
             let pad = rng.usize_in(0..2) * rng.usize_in(1..9);
             a = Operand::new(rng, [m, k], [k + pad, 1], Around::default());
@@ -392,12 +372,13 @@ fn check_random(case: usize) {
             guard: rng.usize_in(33..98),
         },
     };
-    let any_blocks = blocking(rng.usize_in(1..80), rng.usize_in(0..120));
-    let blocking = pick(rng, &[Blocking::default(), plain_blocking(), blocking(7, 48), blocking(64, 80), any_blocks]);
+    let l1 = rng.usize_in(1..8000);
+    let any = Caches { l1, l2: rng.usize_in(l1..40_000), l3: 0 };
+    let caches = pick(rng, &[Caches::of_this_machine(), TINY, SMALL, any]);
     let threads = pick(rng, &[1, 1, 1, 2, 3, 5]);
     let expected = product.expected();
     for isa in AnyIsa::available() {
-        product.check(&format!("random case {case}"), &expected, Exec::with_isa(isa, threads), &blocking);
+        product.check(&format!("random case {case}"), &expected, Exec::with_isa(isa, threads), caches);
     }
 }
 
@@ -429,7 +410,7 @@ fn threads_and_block_sizes_change_no_bit() {
         ([16, 70, 42], transposed, normal),
         ([90, 300, 70], transposed, transposed),
     ];
-    let blockings = [plain_blocking(), blocking(512, 512), blocking(7, 48), blocking(64, 80)];
+    let geometries = [Caches::of_this_machine(), Caches { l1: 48 << 10, l2: 2 << 20, l3: 0 }, TINY, SMALL];
     // A pool of its own, so that the threads are there on a machine with fewer cores.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(8).build().expect("eight threads can be had");
     let mut rng = Rng::new(1);
@@ -441,10 +422,10 @@ fn threads_and_block_sizes_change_no_bit() {
         for product in [plain(&mut rng), plain(&mut rng).with_everything(&mut rng)] {
             let expected = product.expected();
             for isa in AnyIsa::available() {
-                for blocking in &blockings {
+                for caches in geometries {
                     for threads in 1..=8 {
                         let exec = Exec::with_isa(isa, threads);
-                        pool.install(|| product.check("threads and blocks", &expected, exec, blocking));
+                        pool.install(|| product.check("threads and blocks", &expected, exec, caches));
                     }
                 }
             }

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use tensor::gemm::Gemm;
+use tensor::Gemm;
 use tensor::isa::AnyIsa;
 use tensor::threads::{has_workers, session};
 use tensor::vec::for_each_piece;

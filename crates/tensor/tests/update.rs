@@ -170,9 +170,8 @@ fn operands_of_different_batches_are_refused_by_their_shapes_and_nothing_is_fed(
         let batch = Batch::new(&mut Rng::new(10), [k, 6]);
         let (x, dy) = (batch.floats(), Tensor::<f32, 2>::zeros([other, 3]));
         let mut target = [0.0; 18];
-        let mut refused = |a: Lhs<'_>| {
-            update(Exec::serial(), a, dy.view(), Zeros::Ask, [target.as_mut_slice()], &nothing::<1>)
-        };
+        let mut refused =
+            |a: Lhs<'_>| update(Exec::serial(), a, dy.view(), Zeros::Ask, [target.as_mut_slice()], &nothing::<1>);
         let (of_bytes, of_floats) = (refused(Lhs::from(batch.x()).t()), refused(x.view().t().into()));
         for result in [of_bytes, of_floats] {
             let said = result.expect_err("batches of another size").to_string();
@@ -185,7 +184,8 @@ fn operands_of_different_batches_are_refused_by_their_shapes_and_nothing_is_fed(
 fn of_a_product_without_elements_nothing_is_fed() {
     let batch = Batch::new(&mut Rng::new(11), [4, 6]);
     let (x, empty) = (batch.floats(), Tensor::<f32, 2>::zeros([4, 0]));
-    update(Exec::serial(), Lhs::from(batch.x()).t(), empty.view(), Zeros::Ask, [&mut []], &nothing::<1>).expect("no columns");
+    update(Exec::serial(), Lhs::from(batch.x()).t(), empty.view(), Zeros::Ask, [&mut []], &nothing::<1>)
+        .expect("no columns");
     update(Exec::serial(), x.view().t(), empty.view(), Zeros::Ask, [&mut []], &nothing::<1>).expect("no columns");
     let dy = Tensor::<f32, 2>::zeros([2, 3]);
     let no_width = ByteRows::new(&[], 0, &[0, 0]);
@@ -199,7 +199,8 @@ fn of_no_samples_zeros_are_fed_on_every_isa() {
         let mut kept = [f32::NAN; 64 * 8];
         let keep = |_: Exec, gradient: &[f32], [kept]: [&mut [f32]; 1]| kept.copy_from_slice(gradient);
         let exec = Exec::with_isa(isa, 1);
-        update(exec, Lhs::from(ByteRows::new(&[], 64, &[])).t(), dy.view(), Zeros::Ask, [&mut kept], &keep).expect("they go together");
+        update(exec, Lhs::from(ByteRows::new(&[], 64, &[])).t(), dy.view(), Zeros::Ask, [&mut kept], &keep)
+            .expect("they go together");
         assert_bits(isa.name(), &kept, &[0.0; 64 * 8]);
     }
 }

@@ -90,6 +90,14 @@ pub enum ShapeError {
         /// The axes given.
         axes: Vec<usize>,
     },
+    /// A matrix that was packed for the tiles of another ISA.
+    #[error("B is packed for {packed} and multiplied on {run}; pack it with the `Exec` of the product")]
+    Packed {
+        /// The ISA it was packed for.
+        packed: &'static str,
+        /// The ISA of the product.
+        run: &'static str,
+    },
     /// Operands whose shapes do not go together.
     #[error("{what}: {left_name} is {left:?} but {right_name} is {right:?}; {rule}")]
     Mismatch {

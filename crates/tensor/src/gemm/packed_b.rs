@@ -6,7 +6,7 @@ use super::blocking::{Blocking, column_blocks, panel_groups, step_blocks};
 use super::kernels::Tiles;
 use super::pack::PackPanel;
 use super::row::HALF_LANES;
-use crate::array::{AlignedBuf, View};
+use crate::array::{AlignedBuf, ShapeError, View};
 use crate::exec::Exec;
 use crate::isa::LANES;
 use std::ops::Range;
@@ -67,6 +67,14 @@ impl PackedB {
     /// Whether the ISA's tiles read these panels.
     pub(super) fn is_for(&self, exec: Exec) -> bool {
         exec.isa().name() == self.isa
+    }
+
+    /// An error if the ISA's tiles do not read these panels.
+    pub(crate) fn check_isa(&self, exec: Exec) -> Result<(), ShapeError> {
+        if self.is_for(exec) {
+            return Ok(());
+        }
+        Err(ShapeError::Packed { packed: self.isa, run: exec.isa().name() })
     }
 
     /// The panels of all blocks.

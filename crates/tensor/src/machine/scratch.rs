@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn the_same_calls_get_the_same_memory_also_nested_ones() {
         let addresses = || {
-            with_scratch(1000, |mut outer| {
-                let outer = outer.take::<u8>(1000).as_ptr();
-                let inner = with_scratch(5000, |mut inner| inner.take::<u8>(5000).as_ptr());
+            with_scratch(1024, |mut outer| {
+                let outer = outer.take::<u8>(1024).as_ptr();
+                let inner = with_scratch(5120, |mut inner| inner.take::<u8>(5120).as_ptr());
                 assert_ne!(outer, inner);
                 [outer, inner]
             })

@@ -105,7 +105,7 @@ impl<'a> Gemm<'a> {
     /// If the shapes do not go together, a bias does not have n elements, or a gate has another shape than C, or
     /// columns that are not adjacent.
     pub fn run(mut self, exec: Exec) -> Result<(), ShapeError> {
-        self.check()?;
+        self.check(exec)?;
         let ([m, _], n) = (self.a.shape(), self.b.shape()[1]);
         if m == 0 || n == 0 {
             return Ok(());
@@ -133,7 +133,7 @@ impl<'a> Gemm<'a> {
     /// # Panics
     /// If the plan is of other strides.
     pub fn run_planned(mut self, plan: &Plan) -> Result<(), ShapeError> {
-        self.check()?;
+        self.check(plan.exec())?;
         let ([m, k], n) = (self.a.shape(), self.b.shape()[1]);
         if plan.shape() != [m, k, n] {
             return Err(mismatch("the product", &[m, k, n], "its plan", &plan.shape(), "they must be equal"));
@@ -214,9 +214,12 @@ impl<'a> Gemm<'a> {
     }
 
     /// Whether the shapes go together.
-    fn check(&self) -> Result<(), ShapeError> {
+    fn check(&self, exec: Exec) -> Result<(), ShapeError> {
         let (a, b, c) = (self.a.shape(), self.b.shape(), self.c.shape());
         check_inner(a, b)?;
+        if let Rhs::Packed(b) = self.b {
+            b.check_isa(exec)?;
+        }
         if c != [a[0], b[1]] {
             return Err(mismatch("A·B", &[a[0], b[1]], "C", &c, "they must be equal"));
         }

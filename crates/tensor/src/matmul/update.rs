@@ -137,7 +137,7 @@ fn by_bits(exec: Exec, a: Lhs<'_>, b: View<'_, f32, 2>, rows: Range<usize>, mut 
         for columns in cut.panels(0..n) {
             let mut arena = arena.reborrow();
             let panel = Panel::pack(exec, b, columns.clone(), &bits, &mut arena);
-            let accumulators = arena.take(cut.accumulators(group.len().min(SPARSE_ROWS)));
+            let accumulators = arena.take(group.len().min(SPARSE_ROWS) * panel.width);
             for rows in pieces(group.len(), SPARSE_ROWS) {
                 let output = Output::new(c.as_mut_ptr(), columns.len(), Epilogue::None);
                 // SAFETY: `c` has room for these rows and columns, and is this thread's own.

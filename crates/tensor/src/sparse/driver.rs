@@ -54,11 +54,6 @@ impl Cut {
     pub fn panels(self, columns: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         self.kernels.panels(columns)
     }
-
-    /// Floats of the accumulators of so many rows.
-    pub fn accumulators(self, rows: usize) -> usize {
-        rows * self.columns
-    }
 }
 
 /// Bytes of scratch that a thread needs for a product of this shape, on any machine.
@@ -86,7 +81,7 @@ pub(crate) fn multiply(exec: Exec, a: Lhs<'_>, b: View<'_, f32, 2>, output: Outp
                 for columns in cut.panels(columns.clone()) {
                     let mut arena = arena.reborrow();
                     let panel = Panel::pack(exec, b, columns.clone(), &group, &mut arena);
-                    let accumulators = arena.take(cut.accumulators(rows.len()));
+                    let accumulators = arena.take(rows.len() * panel.width);
                     let output = output.from(rows.start, columns.start);
                     // SAFETY: the rows and columns are inside C, which the caller has checked; no other thread has them.
                     unsafe { multiply_rows(exec, &group, 0..rows.len(), &panel, accumulators, output) }
@@ -97,7 +92,7 @@ pub(crate) fn multiply(exec: Exec, a: Lhs<'_>, b: View<'_, f32, 2>, output: Outp
     if threads == 1 {
         band(0..m, 0..n);
     } else if n >= threads * cut.columns {
-        parallel(threads, threads, &|at| band(0..m, share(n, LANES, at, threads)));
+        parallel(threads, threads, &|at| band(0..m, share(n, cut.kernels.register, at, threads)));
     } else {
         parallel(threads, threads, &|at| band(share(m, LANES, at, threads), 0..n));
     }

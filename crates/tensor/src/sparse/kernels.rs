@@ -20,7 +20,7 @@ pub(super) const WIDEST: usize = MOST * LANES;
 /// The kernels of one ISA.
 pub(super) struct Kernels {
     /// Floats of a register.
-    register: usize,
+    pub register: usize,
     /// Those of seven registers to thirteen.
     pub floats: [Kernel<f32>; MOST - FEWEST + 1],
     pub bytes: [Kernel<u8>; MOST - FEWEST + 1],

@@ -14,7 +14,7 @@ use std::ops::Range;
 pub(crate) struct Panel<'a> {
     /// k rows of `width` floats, of which the first `columns` are B's.
     pub(super) floats: &'a [f32],
-    pub(super) width: usize,
+    pub(crate) width: usize,
     pub(crate) columns: Range<usize>,
     /// The first block of k from which on every step is done ([`super::guard`]); the number of blocks if there is none.
     pub(super) exact_from: usize,

@@ -1,15 +1,20 @@
-//! Products leave out steps of k at which all rows of a tile are zero, whether A is bytes or floats. No bit may change:
-//! not where a left-out product would not have been 0, not where a chain could have been at −0, and not at the ends of
-//! lists.
+//! Products skip the steps of k at which A is 0, whether A is bytes or floats. No bit may change: not where a skipped
+//! product would not have been 0, not where a chain could have been at −0, and not at the ends of rows and blocks.
 
-use tensor::gemm::{Blocking, Prepacked, block_of_nonzero, consume, consume_bytes, multiply_bytes};
 use tensor::isa::AnyIsa;
-use tensor::vec::{BlockForm, ByteRows, NonzeroBlocks, NonzeroBytes};
+use tensor::machine::Caches;
+use tensor::matmul::{Lhs, Zeros, update};
+use tensor::vec::ByteRows;
 use tensor::{Epilogue, Exec, Gemm, Tensor, View};
 use testkit::compare::assert_bits;
 use testkit::rng::Rng;
 
-/// The product of the floats, of which no step is left out: C is read, and is +0.
+/// The machine's own caches, and such that k is cut into blocks of sixteen steps and rows into groups of sixteen.
+fn caches() -> [Caches; 2] {
+    [Caches::of_this_machine(), Caches { l1: 512, l2: 4 << 10, l3: 0 }]
+}
+
+/// The product of the floats, of which no step is skipped: C is read, and is +0.
 fn every_step(a: View<'_, f32, 2>, b: View<'_, f32, 2>) -> Vec<f32> {
     every_step_with(a, b, Epilogue::None)
 }
@@ -43,133 +48,62 @@ impl Images {
     }
 }
 
-/// What a product is told of X.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    Nothing,
-    /// Which bytes are not 0.
-    Bytes,
-    /// The same, in the blocks that the product has.
-    Blocks,
-    /// In other blocks: it must do without.
-    OtherBlocks,
-    /// In lists of two rows where the product has them of one, or of one.
-    OtherRows,
+/// A·B on an ISA, into a C of NaN.
+fn product<'a>(exec: Exec, a: impl Into<Lhs<'a>>, b: View<'a, f32, 2>, zeros: Zeros) -> Vec<f32> {
+    let a = a.into();
+    let mut c = Tensor::from_fn([a.shape()[0], b.cols()], |_| f32::NAN);
+    Gemm::new(a, b, c.view_mut()).zeros(zeros).run(exec).expect("the shapes go together");
+    c.as_slice().to_vec()
 }
 
-const KNOWN: [Known; 5] = [Known::Nothing, Known::Bytes, Known::Blocks, Known::OtherBlocks, Known::OtherRows];
-
-/// A product with B, which has the same bits once B is packed, if it has asked for that.
-fn also_packed(exec: Exec, b: View<'_, f32, 2>, product: &mut dyn FnMut(&Prepacked) -> Vec<f32>) -> Vec<f32> {
-    let mut packed = Prepacked::default();
-    let got = product(&packed);
-    packed.pack_if_asked(exec, b);
-    assert_bits("with a B that is kept packed", &product(&packed), &got);
-    got
-}
-
-/// X·B with X as bytes, on an ISA.
-fn product(isa: AnyIsa, x: &Images, known: Known, b: View<'_, f32, 2>) -> Vec<f32> {
-    let mut c = Tensor::from_fn([x.indices.len(), b.cols()], |_| f32::NAN);
-    let exec = Exec::with_isa(isa, 1);
-    let nonzero = NonzeroBytes::of(exec, &x.bytes, x.width);
-    let block = match known {
-        Known::Blocks => block_of_nonzero(exec, [x.width, b.cols()]),
-        Known::OtherBlocks => block_of_nonzero(exec, [x.width, b.cols()])
-            .map(|form| BlockForm { columns: form.columns % 128 + 16, ..form }),
-        Known::OtherRows => {
-            block_of_nonzero(exec, [x.width, b.cols()]).map(|form| BlockForm { rows: 3 - form.rows, ..form })
-        }
-        Known::Nothing | Known::Bytes => None,
-    };
-    let blocks = nonzero.as_ref().zip(block).map(|(nonzero, block)| NonzeroBlocks::of(nonzero, &x.indices, block));
-    let nonzero = nonzero.filter(|_| known == Known::Bytes);
-    let rows = nonzero.iter().fold(x.rows(), |rows, nonzero| rows.with_nonzero(nonzero));
-    let rows = blocks.iter().fold(rows, |rows, blocks| rows.with_blocks(blocks));
-    let mut times = |packed: &Prepacked| {
-        c.as_mut_slice().fill(f32::NAN);
-        multiply_bytes(exec, rows, b, Some(packed), c.view_mut(), Epilogue::None).expect("the shapes go together");
-        c.as_slice().to_vec()
-    };
-    also_packed(exec, b, &mut times)
-}
-
-/// Xᵀ·B with X as bytes, on an ISA; with what was found of X before, if `found`.
-fn transposed(isa: AnyIsa, x: &Images, found: bool, b: View<'_, f32, 2>) -> Vec<f32> {
-    let mut c = vec![f32::NAN; x.width * b.cols()];
+/// The same, fed to an update.
+fn fed<'a>(exec: Exec, a: impl Into<Lhs<'a>>, b: View<'a, f32, 2>) -> Vec<f32> {
+    let a = a.into();
+    let mut c = vec![f32::NAN; a.shape()[0] * b.cols()];
     let keep = |_: Exec, piece: &[f32], [c]: [&mut [f32]; 1]| c.copy_from_slice(piece);
-    let exec = Exec::with_isa(isa, 1);
-    let nonzero = NonzeroBytes::of(exec, &x.bytes, x.width).filter(|_| found);
-    let rows = nonzero.iter().fold(x.rows(), |rows, nonzero| rows.with_nonzero(nonzero));
-    consume_bytes(exec, rows, b, [&mut c], &keep).expect("the shapes go together");
+    update(exec, a, b, Zeros::Ask, [&mut c], &keep).expect("the shapes go together");
     c
 }
 
-/// A·B with A as floats, on an ISA, with A and B as they lie or turned, in blocks of a plain call or small ones.
-fn of_floats(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>, small: bool, turned: [bool; 2]) -> Vec<f32> {
-    let mut c = Tensor::from_fn([a.rows(), b.cols()], |_| f32::NAN);
-    let blocks = Blocking { kc: 24, nc: 64, pack_above: 0, pack_rows: 0, pack_rows_listed: 0, ..Blocking::default() };
-    let blocking = if small { blocks } else { Blocking::default() };
-    let lies = [a, b].map(|x| Tensor::from_fn([x.cols(), x.rows()], |[i, j]| x[[j, i]]));
-    let [a, b] =
-        [(a, &lies[0], turned[0]), (b, &lies[1], turned[1])].map(|(x, lies, t)| if t { lies.view().t() } else { x });
-    let exec = Exec::with_isa(isa, 1);
-    also_packed(exec, b, &mut |packed| {
-        c.as_mut_slice().fill(f32::NAN);
-        Gemm::new(a, b, c.view_mut()).prepacked(packed).run_with(exec, &blocking).expect("the shapes go together");
-        c.as_slice().to_vec()
-    })
+/// The same elements, column by column in memory.
+fn by_columns(x: View<'_, f32, 2>) -> Tensor<f32, 2> {
+    x.t().to_tensor()
 }
 
-/// The same, handed over.
-fn handed_over(isa: AnyIsa, a: View<'_, f32, 2>, b: View<'_, f32, 2>) -> Vec<f32> {
-    let mut c = vec![f32::NAN; a.rows() * b.cols()];
-    let keep = |_: Exec, piece: &[f32], [c]: [&mut [f32]; 1]| c.copy_from_slice(piece);
-    consume(Exec::with_isa(isa, 1), a, b, [&mut c], &keep).expect("the shapes go together");
-    c
-}
-
-/// A product of floats against the one of which no step is left out, bit for bit, on every ISA, in every way it is
-/// computed.
-fn check_floats(name: &str, a: View<'_, f32, 2>, b: &[f32], n: usize) {
-    let b = View::new(&b[..a.cols() * n], [a.cols(), n]).expect("fits");
-    let want = every_step(a, b);
-    for isa in AnyIsa::available() {
-        for small in [false, true] {
-            for turned in [[false, false], [false, true], [true, false], [true, true]] {
-                let name = format!("{name}, {n} columns on {}, small blocks {small}, turned {turned:?}", isa.name());
-                assert_bits(&name, &of_floats(isa, a, b, small, turned), &want);
-            }
+/// A product against the one of which no step is skipped, bit for bit: on every ISA, for two geometries of caches, with
+/// zeros asked for and not, with B as it lies and transposed, stored and fed to an update.
+fn check_lhs(name: &str, a: Lhs<'_>, b: View<'_, f32, 2>, want: &[f32]) {
+    let columns = by_columns(b);
+    for (isa, caches) in AnyIsa::available().flat_map(|isa| caches().map(|caches| (isa, caches))) {
+        let exec = Exec::with_isa(isa, 1).with_caches(caches);
+        let name = |what: &str| format!("{name}, {} columns on {}, L1 {}, {what}", b.cols(), isa.name(), caches.l1);
+        for (b, lies) in [(b, "B by rows"), (columns.view().t(), "B by columns")] {
+            assert_bits(&name(lies), &product(exec, a, b, Zeros::Ask), want);
         }
-        let name = format!("{name}, {n} columns on {}, handed over", isa.name());
-        assert_bits(&name, &handed_over(isa, a, b), &want);
+        assert_bits(&name("every step"), &product(exec, a, b, Zeros::Never), want);
+        assert_bits(&name("fed"), &fed(exec, a, b), want);
     }
 }
 
-/// Both products against those of the floats, bit for bit, on every ISA.
+/// [`check_lhs`] of floats by rows and by columns.
+fn check_floats(name: &str, a: View<'_, f32, 2>, b: &[f32], n: usize) {
+    let b = View::new(&b[..a.cols() * n], [a.cols(), n]).expect("fits");
+    let want = every_step(a, b);
+    check_lhs(&format!("{name}, A by rows"), a.into(), b, &want);
+    check_lhs(&format!("{name}, A by columns"), by_columns(a).view().t().into(), b, &want);
+}
+
+/// [`check_lhs`] of bytes and of their floats, and of their transposes.
 fn check(name: &str, x: &Images, b: &[f32], n: usize) {
     let floats = x.floats();
     let [rows, width] = floats.shape();
     let forward = View::new(&b[..width * n], [width, n]).expect("fits");
     let backward = View::new(&b[..rows * n], [rows, n]).expect("fits");
     let want = [every_step(floats.view(), forward), every_step(floats.view().t(), backward)];
-    for isa in AnyIsa::available() {
-        let name = |what: &str| format!("{name}: {what} of {rows}x{width} by {n} columns on {}", isa.name());
-        for known in KNOWN {
-            let name = name(&format!("X·B, of X is known {known:?},"));
-            assert_bits(&name, &product(isa, x, known, forward), &want[0]);
-        }
-        for found in [false, true] {
-            let name = name(&format!("Xᵀ·B, found before {found},"));
-            assert_bits(&name, &transposed(isa, x, found, backward), &want[1]);
-        }
-        assert_bits(&name("X·B of floats"), &of_floats(isa, floats.view(), forward, false, [false; 2]), &want[0]);
-        assert_bits(
-            &name("X·B of floats in blocks"),
-            &of_floats(isa, floats.view(), forward, true, [false, true]),
-            &want[0],
-        );
-    }
+    let name = |what: &str| format!("{name}: {what} of {rows}x{width}");
+    check_lhs(&name("X·B of bytes"), x.rows().into(), forward, &want[0]);
+    check_lhs(&name("Xᵀ·B of bytes"), Lhs::from(x.rows()).t(), backward, &want[1]);
+    check_lhs(&name("X·B of floats"), floats.view().into(), forward, &want[0]);
 }
 
 #[test]
@@ -192,8 +126,8 @@ fn a_zero_times_infinity_or_no_number_is_still_done_wherever_it_stands() {
 }
 
 #[test]
-fn steps_of_bytes_in_several_blocks_are_one_chain_and_a_block_that_forbids_it_leaves_out_none() {
-    // As wide as MNIST's images, and more of them than are converted at once.
+fn steps_of_bytes_in_several_blocks_are_one_chain_and_a_block_that_forbids_to_skip_skips_none() {
+    // As wide as MNIST's images.
     let mut rng = Rng::new(11);
     let x = Images::new([151, 784], |r, j| if (r * 5 + j * 3) % 7 == 0 { (r + j) as u8 | 1 } else { 0 });
     for n in [20, 100] {
@@ -227,7 +161,7 @@ fn a_chain_that_underflowed_to_minus_zero_becomes_plus_zero_at_the_next_zero() {
 }
 
 #[test]
-fn factors_at_the_edge_of_what_may_be_left_out_give_the_same_bits() {
+fn factors_at_the_edge_of_what_may_be_skipped_give_the_same_bits() {
     let mut rng = Rng::new(2);
     let x = Images::new([48, 80], |r, j| if (r * 7 + j * 3) % 5 == 0 { (1 + (r + j) % 255) as u8 } else { 0 });
     let edge = 2.0_f32.powi(-92);
@@ -241,7 +175,7 @@ fn factors_at_the_edge_of_what_may_be_left_out_give_the_same_bits() {
 }
 
 #[test]
-fn lists_of_no_step_one_step_the_last_step_and_all_steps_are_done_to_their_ends() {
+fn rows_of_no_step_one_step_the_last_step_and_all_steps_are_done_to_their_ends() {
     let mut rng = Rng::new(3);
     type Lit = fn(usize, usize, usize) -> bool;
     let lit: [(&str, Lit); 7] = [
@@ -268,40 +202,23 @@ fn lists_of_no_step_one_step_the_last_step_and_all_steps_are_done_to_their_ends(
 }
 
 #[test]
-fn more_steps_than_a_list_holds_are_all_done() {
+fn thousands_of_steps_are_one_chain() {
     let mut rng = Rng::new(4);
     let x = Images::new([33, 5000], |r, j| if (r + j) % 4 == 0 { 200 } else { 0 });
-    for n in [2, 20] {
-        let b = rng.vec_f32(5000 * n);
-        let want = every_step(x.floats().view(), View::new(&b, [5000, n]).expect("fits"));
-        for isa in AnyIsa::available() {
-            let view = View::new(&b, [5000, n]).expect("fits");
-            for known in KNOWN {
-                let name = format!("{n} columns, of X is known {known:?}, on {}", isa.name());
-                assert_bits(&name, &product(isa, &x, known, view), &want);
-            }
-        }
-    }
-}
-
-#[test]
-fn more_steps_of_floats_than_a_list_holds_are_all_done_whether_b_is_packed_or_not() {
-    let mut rng = Rng::new(5);
-    // Columns of A that are 0 in all rows, so that tiles leave out steps.
-    let a = Tensor::from_fn([33, 5000], |[_, p]| if p % 4 == 0 { rng.f32_in(-1.0, 1.0) } else { 0.0 });
-    for n in [20, 60] {
+    let floats = Tensor::from_fn([33, 5000], |[_, p]| if p % 4 == 0 { rng.f32_in(-1.0, 1.0) } else { 0.0 });
+    for n in [20, 60, 100] {
         let b = rng.vec_f32(5000 * n);
         let b = View::new(&b, [5000, n]).expect("fits");
-        let want = every_step(a.view(), b);
-        for isa in AnyIsa::available() {
-            for [pack_rows, kc] in [[usize::MAX, 512], [0, 512], [0, 1 << 20]] {
-                let blocking =
-                    Blocking { kc, pack_above: 0, pack_rows, pack_rows_listed: pack_rows, ..Blocking::of(isa) };
-                let mut c = Tensor::zeros([33, n]);
-                let product = Gemm::new(a.view(), b, c.view_mut());
-                product.run_with(Exec::with_isa(isa, 1), &blocking).expect("the shapes go together");
-                assert_bits(&format!("{n} columns, {blocking:?}, {}", isa.name()), c.as_slice(), &want);
+        for (isa, caches) in AnyIsa::available().flat_map(|isa| caches().map(|caches| (isa, caches))) {
+            // Portable Rust may call the library for each multiply-add.
+            if isa.name() == "portable" && n > 60 {
+                continue;
             }
+            let exec = Exec::with_isa(isa, 1).with_caches(caches);
+            let name = format!("{n} columns on {}, L1 {}", isa.name(), caches.l1);
+            let want = every_step(x.floats().view(), b);
+            assert_bits(&name, &product(exec, x.rows(), b, Zeros::Ask), &want);
+            assert_bits(&name, &product(exec, floats.view(), b, Zeros::Ask), &every_step(floats.view(), b));
         }
     }
 }
@@ -313,7 +230,7 @@ fn products_of_few_steps_have_the_bits_of_their_chains_whatever_a_and_b_are() {
     for k in [0, 1, 2, 9, 10, 15, 16, 17] {
         for n in [56, 100, 104, 105, 209] {
             for spoilt in 0..4 {
-                // Dense, or with some of what must not be left out, in A, in B, in both.
+                // Dense, or with some of what must not be skipped, in A, in B, in both.
                 let at = |rng: &mut Rng, which: usize, odd: &[f32]| {
                     if spoilt & which != 0 && rng.unit() < 0.03 {
                         odd[rng.usize_in(0..odd.len())]
@@ -356,7 +273,7 @@ fn elements_at_the_edge_of_what_cannot_underflow_give_the_same_bits() {
 }
 
 #[test]
-fn one_small_element_of_a_row_keeps_the_zeros_of_the_rows_it_shares_a_tile_with() {
+fn one_small_element_of_a_row_keeps_the_zeros_of_its_row() {
     // The product of steps 0 and 1 rounds to −0, and step 2 is 0·1.
     for row in [0, 1, 17, 39] {
         for step in [0, 19, 30, 31, 77] {
@@ -410,7 +327,7 @@ fn infinities_and_no_numbers_beside_zeros_are_still_multiplied_where_a_is_floats
 }
 
 #[test]
-fn lists_of_floats_are_done_to_their_ends() {
+fn rows_of_floats_are_done_to_their_ends() {
     let mut rng = Rng::new(7);
     type Lit = fn(usize, usize, usize) -> bool;
     let lit: [(&str, Lit); 5] = [
@@ -432,11 +349,11 @@ fn lists_of_floats_are_done_to_their_ends() {
 }
 
 #[test]
-fn epilogues_are_done_to_every_element_once_where_zeros_are_left_out() {
+fn epilogues_are_done_to_every_element_once_where_zeros_are_skipped() {
     let mut rng = Rng::new(8);
     for n in [64, 100, 150] {
         let x = relu(&mut rng, [50, 190], |r, j| (r / 5 * 31 + j * 17) % 64 < 22);
-        let turned = Tensor::from_fn([190, 50], |[p, i]| x[[i, p]]);
+        let columns = by_columns(x.view());
         let (b, bias) = (rng.vec_f32(190 * n), rng.vec_f32(n));
         let gate = Tensor::from_fn([50, n], |_| rng.f32_in(-1.0, 1.0));
         let b = View::new(&b, [190, n]).expect("fits");
@@ -448,7 +365,7 @@ fn epilogues_are_done_to_every_element_once_where_zeros_are_left_out() {
         ] {
             let want = every_step_with(x.view(), b, epilogue);
             for isa in AnyIsa::available() {
-                for a in [x.view(), turned.view().t()] {
+                for a in [x.view(), columns.view().t()] {
                     let mut c = Tensor::from_fn([50, n], |_| f32::NAN);
                     let exec = Exec::with_isa(isa, 1);
                     Gemm::new(a, b, c.view_mut()).epilogue(epilogue).run(exec).expect("they go together");
@@ -463,14 +380,14 @@ fn epilogues_are_done_to_every_element_once_where_zeros_are_left_out() {
                     c.as_slice().to_vec()
                 };
                 let name = format!("{epilogue:?} of {n} columns, β −2, on {}", isa.name());
-                assert_bits(&name, &read(x.view()), &read(turned.view().t()));
+                assert_bits(&name, &read(x.view()), &read(columns.view().t()));
             }
         }
     }
 }
 
 #[test]
-fn more_rows_and_columns_than_are_compressed_together_are_all_computed_by_any_number_of_threads() {
+fn more_rows_and_columns_than_a_group_and_a_panel_have_are_all_computed_by_any_number_of_threads() {
     let mut rng = Rng::new(9);
     let x = relu(&mut rng, [1100, 150], |r, j| (r * 7 + j * 13) % 32 < 11);
     for n in [104, 105, 320] {
@@ -481,7 +398,7 @@ fn more_rows_and_columns_than_are_compressed_together_are_all_computed_by_any_nu
             for isa in AnyIsa::available().filter(|isa| isa.name() != "portable") {
                 for threads in [1, 2, 3] {
                     let mut c = Tensor::from_fn([a.rows(), n], |_| f32::NAN);
-                    let exec = Exec::with_isa(isa, threads);
+                    let exec = Exec::with_isa(isa, threads).in_session();
                     Gemm::new(a, b, c.view_mut()).run(exec).expect("they go together");
                     let shape = format!("{}x{}x{n}", a.rows(), a.cols());
                     assert_bits(&format!("{shape} on {}, {threads} threads", isa.name()), c.as_slice(), &want);
