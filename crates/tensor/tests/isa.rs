@@ -527,85 +527,38 @@ fn the_variable_forces_an_isa_and_never_falls_back() {
 /// The operations on bits and bytes.
 struct BitOps {
     bytes: [u8; 64],
-    bits: u16,
     numbers: [u32; LANES],
 }
 
 impl Op for BitOps {
-    type Output = (u64, Vec<u32>, u16);
+    type Output = (u64, u16);
 
     fn run<I: Isa>(self, isa: I) -> Self::Output {
-        let mut list = [u32::MAX; LANES];
-        let count = isa.list_bits(self.bits, 1000, &mut list);
         // The first and the last bit: not 0 as a number, whichever of them is set.
         let ends = isa.and(isa.load_u(&self.numbers), isa.splat_u(0x8000_0001));
         let either = isa.lt(isa.splat(0.0), isa.abs(isa.to_float(ends)));
-        (isa.nonzero_bytes(&self.bytes), list[..count].to_vec(), isa.bits(either))
+        (isa.nonzero_bytes(&self.bytes), isa.bits(either))
     }
 }
 
 #[test]
-fn bytes_that_are_not_zero_lists_of_bits_and_bits_of_truths_are_those_of_plain_loops() {
+fn bytes_that_are_not_zero_and_bits_of_truths_are_those_of_plain_loops() {
     let mut rng = Rng::new(5);
     for round in 0..20_000 {
         let density = [0.0, 0.05, 0.5, 0.95, 1.0][round % 5];
         let bytes = std::array::from_fn(|_| if rng.unit() < density { rng.usize_in(1..256) as u8 } else { 0 });
         let nonzero = (0..64).filter(|&i: &usize| bytes[i] != 0).map(|i| 1_u64 << i).sum::<u64>();
-        let set: Vec<usize> = (0..LANES).filter(|_| rng.unit() < density).collect();
-        let bits: u16 = set.iter().map(|i| 1 << i).sum();
-        let list: Vec<u32> = set.iter().map(|&i| 1000 + i as u32).collect();
         let numbers = std::array::from_fn(|_| any_bits(&mut rng));
         let either: u16 = (0..LANES).filter(|&i| numbers[i] % 2 == 1 || numbers[i] >> 31 == 1).map(|i| 1 << i).sum();
         for isa in AnyIsa::available() {
-            let got = isa.run(BitOps { bytes, bits, numbers });
-            assert_eq!(got, (nonzero, list.clone(), either), "{} {bytes:?} {bits:#x} {numbers:?}", isa.name());
+            let got = isa.run(BitOps { bytes, numbers });
+            assert_eq!(got, (nonzero, either), "{} {bytes:?} {numbers:?}", isa.name());
         }
     }
 }
 
-/// The lanes that are not 0.
-struct NonzeroLanes {
-    lanes: [f32; LANES],
-    first: u8,
-}
-
-impl Op for NonzeroLanes {
-    type Output = (Vec<u32>, Vec<u8>);
-
-    fn run<I: Isa>(self, isa: I) -> Self::Output {
-        let (mut to, mut numbers) = ([f32::NAN; LANES], [u8::MAX; LANES]);
-        let first = u64::from_le_bytes([self.first; 8]);
-        let count = isa.nonzero_lanes(isa.load(&self.lanes), first, &mut to, &mut numbers);
-        (to[..count].iter().map(|x| x.to_bits()).collect(), numbers[..count].to_vec())
-    }
-}
-
-#[test]
-fn the_lanes_that_are_not_zero_and_their_numbers_are_those_of_a_plain_loop() {
-    const SPECIAL: [f32; 7] = [0.0, -0.0, f32::NAN, -f32::NAN, f32::INFINITY, 1e-45, -1e-45];
-    let mut rng = Rng::new(6);
-    for round in 0..20_000 {
-        let density = [0.0, 0.05, 0.5, 0.95, 1.0][round % 5];
-        let lanes = std::array::from_fn(|_| match rng.unit() {
-            x if x >= density => [0.0, -0.0][rng.usize_in(0..2)],
-            _ if round % 2 == 0 => f32::from_bits(any_bits(&mut rng)),
-            _ => SPECIAL[rng.usize_in(0..SPECIAL.len())],
-        });
-        let first = rng.usize_in(0..240) as u8;
-        let nonzero = (first..=u8::MAX).zip(lanes).filter(|&(_, x)| x != 0.0);
-        let want: (Vec<u8>, Vec<f32>) = nonzero.unzip();
-        for isa in AnyIsa::available() {
-            let (got, numbers) = isa.run(NonzeroLanes { lanes, first });
-            let bits: Vec<u32> = want.1.iter().map(|x| x.to_bits()).collect();
-            assert_eq!((&numbers, &got), (&want.0, &bits), "{} {lanes:?} from {first}", isa.name());
-        }
-    }
-}
-
-/// Bytes picked in an order, and rows of bytes turned around.
+/// Rows of bytes, transposed.
 struct Bytes<'a> {
-    eight: [u8; 8],
-    order: [u8; 8],
     /// The bytes in which the rows lie, and where each begins.
     bytes: &'a [u8],
     rows: [usize; 64],
@@ -614,37 +567,35 @@ struct Bytes<'a> {
 }
 
 impl Op for Bytes<'_> {
-    type Output = ([u8; 8], Vec<u8>);
+    type Output = Vec<u8>;
 
     fn run<I: Isa>(self, isa: I) -> Self::Output {
-        let mut turned = vec![7; (LANES - 1) * self.stride + 64];
+        let mut transposed = vec![7; (LANES - 1) * self.stride + 64];
         let from = self.rows.map(|at| self.bytes[at..at + self.column + LANES].as_ptr());
         // SAFETY: each of the rows has just been found to be there, and there is room for sixteen of such a stride.
-        unsafe { isa.transpose_bytes(&from, self.column, turned.as_mut_ptr(), self.stride) }
-        (isa.pick_bytes(self.eight, self.order), turned)
+        unsafe { isa.transpose_bytes(&from, self.column, transposed.as_mut_ptr(), self.stride) }
+        transposed
     }
 }
 
 #[test]
-fn bytes_are_picked_by_their_numbers_and_rows_of_bytes_are_turned_around_and_nothing_beside_them_is_written() {
+fn rows_of_bytes_are_transposed_and_nothing_beside_them_is_written() {
     let mut rng = Rng::new(7);
     for _ in 0..2000 {
         let bytes: Vec<u8> = (0..300).map(|_| rng.usize_in(0..256) as u8).collect();
         let column = rng.usize_in(0..100);
         let rows: [usize; 64] = std::array::from_fn(|_| rng.usize_in(0..bytes.len() - column - LANES + 1));
         let stride = rng.usize_in(64..140);
-        let eight = std::array::from_fn(|i| bytes[i]);
-        let order = std::array::from_fn(|_| rng.usize_in(0..8) as u8);
-        let mut turned = vec![7; (LANES - 1) * stride + 64];
+        let mut transposed = vec![7; (LANES - 1) * stride + 64];
         for (j, row) in rows.into_iter().enumerate() {
             for i in 0..LANES {
-                turned[i * stride + j] = bytes[row + column + i];
+                transposed[i * stride + j] = bytes[row + column + i];
             }
         }
-        let want = (order.map(|at| eight[usize::from(at)]), turned);
+        let want = transposed;
         for isa in AnyIsa::available() {
-            let got = isa.run(Bytes { eight, order, bytes: &bytes, rows, column, stride });
-            assert_eq!(got, want, "{}: rows {rows:?} from {column}, {stride} apart, order {order:?}", isa.name());
+            let got = isa.run(Bytes { bytes: &bytes, rows, column, stride });
+            assert_eq!(got, want, "{}: rows {rows:?} from {column}, {stride} apart", isa.name());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! AVX2, FMA and POPCNT: a vector is a pair of `ymm` registers, low half first.
 
-use super::{Isa, LANES, Op, POSITIONS};
+use super::{Isa, LANES, Op};
 use std::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and POPCNT, and that the system saves their registers.
@@ -183,13 +183,6 @@ impl Isa for Avx2 {
         });
         u64::from(first) | u64::from(second) << 32
     }
-    #[inline(always)]
-    fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
-        unsafe {
-            let [bytes, order] = [bytes, order].map(|x| _mm_loadl_epi64(x.as_ptr().cast()));
-            _mm_cvtsi128_si64(_mm_shuffle_epi8(bytes, order)).to_le_bytes()
-        }
-    }
     /// A register has rows i and i + 16. Those of i and i + 8 are interleaved in each half, four times over; each time
     /// the highest bit of i becomes the lowest of a byte's column, and that one's highest the lowest of i.
     #[inline(always)]
@@ -205,25 +198,6 @@ impl Isa for Avx2 {
                 }
             }
         }
-    }
-    #[inline(always)]
-    fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {
-        let (to, numbers) = (to.as_mut_ptr(), numbers.as_mut_ptr());
-        let mut count = 0;
-        for (x, first) in [(x.0, first), (x.1, first + 0x0808_0808_0808_0808)] {
-            // SAFETY: a row of the table is eight bytes; eight elements are written from the first of sixteen on, then
-            // eight from at most the ninth on.
-            unsafe {
-                let bits = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(x, _mm256_setzero_ps())).cast_unsigned();
-                let positions = &POSITIONS[(bits & 0xff) as usize];
-                let order = _mm256_cvtepu8_epi32(_mm_loadl_epi64(positions.as_ptr().cast()));
-                _mm256_storeu_ps(to.add(count), _mm256_permutevar8x32_ps(x, order));
-                let numbered = u64::from_le_bytes(*positions) + first;
-                numbers.add(count).cast::<[u8; 8]>().write(numbered.to_le_bytes());
-                count += bits.count_ones() as usize;
-            }
-        }
-        count
     }
     #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {

@@ -28,13 +28,6 @@ impl Avx512 {
     pub(crate) unsafe fn assume() -> Self {
         Self(())
     }
-
-    /// The token of AVX2, which is there too.
-    #[inline(always)]
-    fn avx2(self) -> Avx2 {
-        // SAFETY: whoever made this token has seen that the CPU has AVX2, FMA and POPCNT.
-        unsafe { Avx2::assume() }
-    }
 }
 
 /// The trampoline: `op` and all it inlines are compiled with AVX-512.
@@ -118,10 +111,6 @@ impl Isa for Avx512 {
             _mm512_test_epi8_mask(bytes, bytes)
         }
     }
-    #[inline(always)]
-    fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
-        self.avx2().pick_bytes(bytes, order)
-    }
     /// As AVX2 does it, with rows i, i + 16, i + 32 and i + 48 in a register.
     #[inline(always)]
     unsafe fn transpose_bytes(self, from: &[*const u8; 64], column: usize, to: *mut u8, stride: usize) {
@@ -139,30 +128,6 @@ impl Isa for Avx512 {
                 _mm512_storeu_si512(to.add(i * stride).cast(), row);
             }
         }
-    }
-    #[inline(always)]
-    fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {
-        let [first, ..] = first.to_le_bytes();
-        // SAFETY: sixteen floats and sixteen bytes are written.
-        unsafe {
-            let mask = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(x, _mm512_setzero_ps());
-            _mm512_storeu_ps(to.as_mut_ptr(), _mm512_maskz_compress_ps(mask, x));
-            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-            let picked =
-                _mm512_maskz_compress_epi32(mask, _mm512_add_epi32(lanes, _mm512_set1_epi32(i32::from(first))));
-            _mm_storeu_si128(numbers.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(picked));
-            mask.count_ones() as usize
-        }
-    }
-    #[inline(always)]
-    fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
-        // SAFETY: the reference is to sixteen numbers.
-        unsafe {
-            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-            let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32(from as i32));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_maskz_compress_epi32(bits, numbers));
-        }
-        bits.count_ones() as usize
     }
     #[inline(always)]
     unsafe fn load_ptr(self, from: *const f32) -> Self::F {

@@ -111,11 +111,6 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn load_u8(self, from: &[u8; LANES]) -> Self::F;
     /// Which of sixty-four bytes are not zero: bit i for byte i.
     fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64;
-    /// Byte `order[i]` of eight, for each i; no number is over 7.
-    #[inline(always)]
-    fn pick_bytes(self, bytes: [u8; 8], order: [u8; 8]) -> [u8; 8] {
-        order.map(|at| bytes[usize::from(at & 7)])
-    }
     /// Transposes 64×16 bytes: `to[i·stride + j] = from[j][column + i]`.
     ///
     /// # Safety
@@ -129,25 +124,6 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
                 unsafe { *to.add(i * stride + j) = *from.add(column + i) }
             }
         }
-    }
-    /// `from + i` for each bit i of `bits` that is set, in ascending order, and anything in the rest of `to`. Returns
-    /// how many.
-    #[inline(always)]
-    fn list_bits(self, bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
-        list_bits_by_table(bits, from, to)
-    }
-
-    /// The lanes that are not 0 (a NaN is not), in ascending order, and their numbers, counted from the one that each
-    /// byte of `first` is; anything in the rest of both. Returns how many.
-    #[inline(always)]
-    fn nonzero_lanes(self, x: Self::F, first: u64, to: &mut [f32; LANES], numbers: &mut [u8; LANES]) -> usize {
-        let [first, ..] = first.to_le_bytes();
-        let mut count = 0;
-        for (number, x) in (first..=u8::MAX).zip(self.to_array(x)).filter(|&(_, x)| x != 0.0) {
-            (to[count], numbers[count]) = (x, number);
-            count += 1;
-        }
-        count
     }
 
     /// Reads sixteen elements at `from`.
@@ -335,38 +311,4 @@ pub trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
         }
         lanes[0]
     }
-}
-
-/// The positions of the bits of a byte that are set, and behind them zeros.
-pub(crate) static POSITIONS: [[u8; 8]; 256] = positions();
-
-const fn positions() -> [[u8; 8]; 256] {
-    let mut table = [[0; 8]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let (mut bit, mut count) = (0, 0);
-        while bit < 8 {
-            if byte >> bit & 1 == 1 {
-                table[byte][count] = bit;
-                count += 1;
-            }
-            bit += 1;
-        }
-        byte += 1;
-    }
-    table
-}
-
-/// [`Isa::list_bits`] eight bits at a time.
-#[inline(always)]
-fn list_bits_by_table(bits: u16, from: u32, to: &mut [u32; LANES]) -> usize {
-    let [low, high] = bits.to_le_bytes();
-    let lows = low.count_ones() as usize;
-    for (to, position) in to.iter_mut().zip(POSITIONS[usize::from(low)]) {
-        *to = from + u32::from(position);
-    }
-    for (to, position) in to[lows..lows + 8].iter_mut().zip(POSITIONS[usize::from(high)]) {
-        *to = from + 8 + u32::from(position);
-    }
-    lows + high.count_ones() as usize
 }

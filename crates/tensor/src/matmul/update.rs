@@ -106,7 +106,7 @@ type Feed<'a> = &'a dyn Fn(Range<usize>, Range<usize>, &[f32]);
 /// Every step is done.
 fn dense(exec: Exec, a: Lhs<'_>, b: View<'_, f32, 2>, rows: Range<usize>, mut arena: Arena<'_>, feed: Feed<'_>) {
     let ([_, k], n) = (a.shape(), b.cols());
-    let mut c = arena.take::<f32>(rows.len().min(DENSE_ROWS) * n);
+    let c = arena.take::<f32>(rows.len().min(DENSE_ROWS) * n);
     let floats = match a {
         Lhs::Floats(_) => &mut [],
         Lhs::Bytes(_) | Lhs::BytesTransposed(_) => arena.take::<f32>(rows.len().min(CONVERTED_ROWS) * k),
@@ -120,7 +120,7 @@ fn dense(exec: Exec, a: Lhs<'_>, b: View<'_, f32, 2>, rows: Range<usize>, mut ar
         for panel in pieces(group.len(), DENSE_ROWS) {
             let (a, shape) = (rows_of(a, &panel), [panel.len(), n]);
             let plan = Plan::new(exec, [panel.len(), k, n], a.strides(), b.strides());
-            let view = ViewMut::new(&mut c, shape).expect("there is room for a panel");
+            let view = ViewMut::new(c, shape).expect("there is room for a panel");
             plan.run_serial(a, b.into(), view, Epilogue::None, arena.reborrow());
             feed(group.start + panel.start..group.start + panel.end, 0..n, &c[..panel.len() * n]);
         }
