@@ -51,6 +51,8 @@ impl Activation {
 pub trait Function: Send + Copy + std::fmt::Debug {
     /// The layer's name, for messages.
     const NAME: &'static str;
+    /// Whether a good part of the values is 0, where the derivative is 0 too.
+    const MAKES_ZEROS: bool = false;
     /// f(x)
     fn value<I: Isa>(isa: I, x: I::F) -> I::F;
     /// f′(x)·dy, from y = f(x)
@@ -118,6 +120,10 @@ impl<F: Function> Layer for Elementwise<F> {
 
     fn outputs(&self) -> usize {
         self.width
+    }
+
+    fn makes_zeros(&self) -> bool {
+        F::MAKES_ZEROS
     }
 
     fn forward(&mut self, exec: Exec, _: Pass, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) -> Result<(), ShapeError> {

@@ -13,10 +13,8 @@
 //! (`tensor/src/vec/random.rs`), so backward makes it again: a dozen integer operations a vector against a buffer
 //! written and read; and it does not depend on how the work is shared out.
 //!
-//! Behind a ReLU not even that is needed: what was dropped, and what the ReLU clamped, is 0 in Y, and the gradient of
-//! both is 0. dX = 0 where Y ≤ 0, else scale·dY, is the backward of the two layers in one pass ([`Layer::gate_dx`]).
-//! At inference, behind an affine layer with a ReLU, there is no pass at all: the factor is in that layer's epilogue
-//! ([`Layer::scale_inference`]). It took the chapter's dropout experiment to 0.96 of its time.
+//! Behind a ReLU not even the mask is needed: what was dropped, and what the ReLU clamped, is 0 in Y, and the gradient of
+//! both is 0. [`Dropout::backward_gated`] is the backward of the two layers in one pass.
 
 use crate::layer::{Layer, Pass, expect_shape};
 use tensor::isa::{Isa, LANES, Op};
@@ -43,8 +41,6 @@ pub struct Dropout {
     layer: u64,
     /// The step of the last training forward: what names its mask.
     step: u64,
-    /// Whether X comes out of a ReLU, whose derivative is to be in dX.
-    gates_dx: bool,
 }
 
 impl Dropout {
@@ -54,7 +50,7 @@ impl Dropout {
     /// If the ratio is not in [0, 1).
     pub fn new(width: usize, ratio: f32, form: DropoutForm, seed: u64, layer: u64) -> Self {
         assert!((0.0..1.0).contains(&ratio), "a dropout ratio of {ratio}; it must be in [0, 1)");
-        Self { width, ratio, form, seed, layer, step: 0, gates_dx: false }
+        Self { width, ratio, form, seed, layer, step: 0 }
     }
 
     /// Whether the element is kept at a step: the plain version of the mask.
@@ -67,7 +63,7 @@ impl Dropout {
     }
 
     /// The factor at inference.
-    fn whole_scale(&self) -> f32 {
+    pub(crate) fn inference_scale(&self) -> f32 {
         match self.form {
             DropoutForm::Book => 1.0 - self.ratio,
             DropoutForm::Torch => 1.0,
@@ -80,6 +76,28 @@ impl Dropout {
             DropoutForm::Book => 1.0,
             DropoutForm::Torch => 1.0 / (1.0 - self.ratio),
         }
+    }
+
+    /// dX of this layer and of a ReLU before it, from Y of this one: 0 where Y ≤ 0, else scale·dY.
+    ///
+    /// # Errors
+    /// If a shape is not the layer's.
+    pub fn backward_gated(
+        &self,
+        exec: Exec,
+        y: View<'_, f32, 2>,
+        dy: View<'_, f32, 2>,
+        dx: ViewMut<'_, f32, 2>,
+    ) -> Result<(), ShapeError> {
+        let shape = [dy.rows(), self.width];
+        expect_shape("dropout", "Y", y.shape(), shape)?;
+        expect_shape("dropout", "dY", dy.shape(), shape)?;
+        expect_shape("dropout", "dX", dx.shape(), shape)?;
+        let scale = self.scale();
+        kernel("dropout", Work::streaming(2 * dy.len(), dy.len(), dy.len()), || {
+            exec.run(Gated { y, dy, dx, scale });
+        });
+        Ok(())
     }
 
     fn mask(&self, exec: Exec, x: View<'_, f32, 2>, y: ViewMut<'_, f32, 2>) {
@@ -159,7 +177,7 @@ impl Layer for Dropout {
                 self.mask(exec, x, y);
             }
             Pass::Inference => {
-                let (scale, work) = (self.whole_scale(), Work::streaming(x.len(), x.len(), x.len()));
+                let (scale, work) = (self.inference_scale(), Work::streaming(x.len(), x.len(), x.len()));
                 kernel("dropout", work, || scale_rows(exec, scale, x, y));
             }
         }
@@ -170,7 +188,7 @@ impl Layer for Dropout {
         &mut self,
         exec: Exec,
         _: View<'_, f32, 2>,
-        y: View<'_, f32, 2>,
+        _: View<'_, f32, 2>,
         dy: View<'_, f32, 2>,
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError> {
@@ -178,24 +196,11 @@ impl Layer for Dropout {
         expect_shape("dropout", "dY", dy.shape(), shape)?;
         let Some(dx) = dx else { return Ok(()) };
         expect_shape("dropout", "dX", dx.shape(), shape)?;
-        if self.gates_dx {
-            expect_shape("dropout", "Y", y.shape(), shape)?;
-            let scale = self.scale();
-            kernel("dropout", Work::streaming(2 * dy.len(), dy.len(), dy.len()), || {
-                exec.run(Gated { y, dy, dx, scale });
-            });
-        } else {
-            self.mask(exec, dy, dx);
-        }
+        self.mask(exec, dy, dx);
         Ok(())
     }
 
-    fn gate_dx(&mut self) -> bool {
-        self.gates_dx = true;
+    fn makes_zeros(&self) -> bool {
         true
-    }
-
-    fn inference_scale(&self) -> Option<f32> {
-        Some(self.whole_scale())
     }
 }

@@ -1,8 +1,9 @@
 //! What a layer is.
 
 use tensor::array::AlignedBuf;
+use tensor::matmul::Lhs;
 use tensor::profile::{Work, kernel};
-use tensor::vec::ByteRows;
+use tensor::vec::{ByteRows, for_each_piece};
 use tensor::{Exec, ShapeError, View, ViewMut};
 
 /// Why a forward pass is made.
@@ -51,7 +52,7 @@ pub struct Parameter<'a> {
     pub shape: [usize; 2],
     /// Its value.
     pub value: &'a mut [f32],
-    /// The gradient of the last [`Layer::backward`]; stale after a training step, whose [`Layer::update`] need not keep
+    /// The gradient of the last [`Layer::backward`]. After a training step it may be stale: a fused update does not keep
     /// it.
     pub gradient: &'a [f32],
 }
@@ -70,7 +71,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Panics
     /// If the batch is bytes.
-    fn floats(self, kind: &str) -> View<'a, f32, 2> {
+    pub(crate) fn floats(self, kind: &str) -> View<'a, f32, 2> {
         match self {
             Self::Floats(x) => x,
             Self::Bytes(_) => panic!("{kind} cannot be a network's first layer: it takes no bytes"),
@@ -82,6 +83,15 @@ impl<'a> Batch<'a> {
         match self {
             Self::Floats(x) => x.shape(),
             Self::Bytes(x) => x.shape(),
+        }
+    }
+}
+
+impl<'a> From<Batch<'a>> for Lhs<'a> {
+    fn from(batch: Batch<'a>) -> Self {
+        match batch {
+            Batch::Floats(x) => x.into(),
+            Batch::Bytes(x) => x.into(),
         }
     }
 }
@@ -104,14 +114,12 @@ pub struct Statistic<'a> {
     pub value: &'a mut [f32],
 }
 
-/// A step of the computation, forward and backward.
+/// A step of the computation, forward and backward: what a layer of one's own implements.
 ///
 /// Shapes: X is B×I, Y and dY are B×O, dX is B×I, for any B up to what was reserved. The pair of calls for one batch is
 /// `forward(Training)` then `backward`, with the same X and the Y that came out; whatever else backward needs the layer
-/// keeps. A training step has two calls in the place of `backward`: `backward_input`, for dX, and then `update`, which
-/// moves the parameters, on another thread perhaps, while the layers below go on; their gradients need not be kept. No
-/// call allocates once `reserve` has been called for the batch, but an `update` of more than 2048 rows. Rows may lie
-/// apart, but the elements of a row must be adjacent; a layer other than affine panics where they are not.
+/// keeps. A layer knows nothing of its neighbours. No call should allocate once `reserve` has been called for the batch.
+/// Rows may lie apart, but the elements of a row are adjacent.
 pub trait Layer: Send {
     /// The kind of layer, for messages and tables.
     fn kind(&self) -> &'static str;
@@ -150,90 +158,9 @@ pub trait Layer: Send {
         dx: Option<ViewMut<'_, f32, 2>>,
     ) -> Result<(), ShapeError>;
 
-    /// The first half of a training step's backward: dX, and whatever of the gradients comes with it. A layer whose
-    /// gradients are work of their own leaves them to [`Layer::update`].
-    ///
-    /// # Errors
-    /// If a shape is not the layer's.
-    ///
-    /// # Panics
-    /// If the batch is bytes, and the layer is no first layer.
-    fn backward_input(
-        &mut self,
-        exec: Exec,
-        x: Batch<'_>,
-        y: View<'_, f32, 2>,
-        dy: View<'_, f32, 2>,
-        dx: Option<ViewMut<'_, f32, 2>>,
-    ) -> Result<(), ShapeError> {
-        self.backward(exec, x.floats(self.kind()), y, dy, dx)
-    }
-
-    /// The second half, with the same X, Y and dY: moves the parameters by `rule`, with a state each. The gradients
-    /// need not be kept.
-    ///
-    /// # Errors
-    /// If a shape is not the layer's.
-    fn update(
-        &mut self,
-        exec: Exec,
-        x: Batch<'_>,
-        dy: View<'_, f32, 2>,
-        rule: &dyn UpdateRule,
-        state: &mut [State],
-    ) -> Result<(), ShapeError> {
-        let _ = (x, dy);
-        let mut states = state.iter_mut();
-        self.parameters(&mut |parameter| {
-            let [first, second] = states.next().expect("a state for each parameter");
-            let moved = 2 * (first.len() + second.len()) + 3 * parameter.value.len();
-            kernel("update", Work::streaming(moved, 0, 0), || {
-                rule.apply(exec, parameter.role, parameter.value, parameter.gradient, [first, second]);
-            });
-        });
-        Ok(())
-    }
-
-    /// [`Layer::forward`] of a network's first layer. The layers that can be one take bytes too.
-    ///
-    /// # Errors
-    /// If a shape is not the layer's.
-    ///
-    /// # Panics
-    /// If the batch is bytes, and the layer is no first layer.
-    fn forward_first(
-        &mut self,
-        exec: Exec,
-        pass: Pass,
-        x: Batch<'_>,
-        y: ViewMut<'_, f32, 2>,
-    ) -> Result<(), ShapeError> {
-        self.forward(exec, pass, x.floats(self.kind()), y)
-    }
-
-    /// Whether Y comes out of a ReLU, the last thing this layer does.
-    fn ends_in_relu(&self) -> bool {
-        false
-    }
-
-    /// Asks the layer to multiply dX with the derivative of the ReLU that X came out of: dX is 0 where X ≤ 0. Returns
-    /// whether it will.
-    fn gate_dx(&mut self) -> bool {
-        false
-    }
-
-    /// Tells a layer that [ends in a ReLU](Self::ends_in_relu) that dY comes multiplied with that ReLU's derivative
-    /// already.
-    fn expect_gated_dy(&mut self) {}
-
-    /// The factor that inference multiplies X with, if it does nothing else: dropout.
-    fn inference_scale(&self) -> Option<f32> {
-        None
-    }
-
-    /// Asks the layer to multiply Y with a factor at inference, as the layer behind it would. Returns whether it will.
-    fn scale_inference(&mut self, scale: f32) -> bool {
-        let _ = scale;
+    /// Whether a good part of Y is 0, and of dX where Y is: a hint for the products that read them, which then look for
+    /// zeros to skip.
+    fn makes_zeros(&self) -> bool {
         false
     }
 
@@ -251,6 +178,21 @@ pub trait Layer: Send {
     fn statistics(&mut self, visit: &mut dyn FnMut(Statistic<'_>)) {
         let _ = visit;
     }
+}
+
+/// Moves every parameter of a layer by `rule`, with a state each.
+pub(crate) fn update(exec: Exec, layer: &mut dyn Layer, rule: &dyn UpdateRule, state: &mut [State]) {
+    let mut states = state.iter_mut();
+    layer.parameters(&mut |parameter| {
+        let [first, second] = states.next().expect("a state for each parameter");
+        let moved = 2 * (first.len() + second.len()) + 3 * parameter.value.len();
+        let (role, gradient) = (parameter.role, parameter.gradient);
+        kernel("update", Work::streaming(moved, 0, 0), || {
+            for_each_piece(exec, [parameter.value, first, second], &|range, [value, first, second]| {
+                rule.apply(exec.one_thread(), role, value, &gradient[range], [first, second]);
+            });
+        });
+    });
 }
 
 /// The error of an operand that is `got` where the layer needs `want`.

@@ -2,16 +2,17 @@
 //!
 //! | layer | file | forward | backward needs |
 //! |---|---|---|---|
-//! | affine (with or without ReLU) | `affine.rs` | Y = X·W + b | X, and Y for a ReLU the next layer does not gate |
+//! | affine | `affine.rs` | Y = X·W + b | X |
 //! | ReLU | `relu.rs` | max(0, x) | Y |
 //! | sigmoid | `sigmoid.rs` | 1/(1 + e⁻ˣ) | Y |
 //! | tanh | `tanh.rs` | tanh x | Y |
-//! | batch norm (alone or with ReLU) | `batch_norm.rs` | γ·(x − μ)/√(σ² + ε) + β | X, μ, 1/√(σ² + ε) |
-//! | dropout | `dropout.rs` | x where kept | the mask, made anew; Y where it gates |
+//! | batch norm | `batch_norm/` | γ·(x − μ)/√(σ² + ε) + β, a column | X, μ, 1/√(σ² + ε) |
+//! | dropout | `dropout.rs` | x where kept | the mask, made anew |
 //! | softmax + cross-entropy | `softmax_loss.rs` | −ln softmax(x)ₜ | nothing: dX is made with the loss |
 //!
-//! A layer implements [`Layer`]; a [`Network`] owns the layers, the activations between them and the gradients. Buffers
-//! are sized once, for the largest batch: a warm training step of up to 2048 rows allocates nothing.
+//! A layer implements [`Layer`] and knows nothing of its neighbours. A [`Network`] is compiled into a [`Program`]: a list
+//! of kernels, which `program/fusion.rs` rewrites ([`Rule`]), and which can be printed. Buffers are sized once, for the
+//! largest batch: a warm training step allocates nothing.
 //!
 //! Shapes: a batch is B×I, one sample a row; weights are I×O, as in the book.
 
@@ -24,6 +25,8 @@ mod dropout;
 mod init;
 mod layer;
 mod network;
+mod node;
+pub mod program;
 mod relu;
 mod sigmoid;
 mod softmax_loss;
@@ -36,7 +39,8 @@ pub use batch_norm::{BatchNorm, BatchNormForm};
 pub use dropout::{Dropout, DropoutForm};
 pub use init::{Init, standard_normal};
 pub use layer::{Batch, Layer, Parameter, Pass, Role, State, Statistic, UpdateRule};
-pub use network::{Architecture, Network};
+pub use network::{Architecture, Network, NetworkLayer};
+pub use program::{Fusion, Program, Rule};
 pub use relu::Relu;
 pub use sigmoid::Sigmoid;
 pub use softmax_loss::{SoftmaxLoss, argmax, count_right};

@@ -4,22 +4,18 @@
 //! X ─▶ affine ─▶ [batch norm] ─▶ activation ─▶ [dropout] ─▶ … ─▶ affine ─▶ softmax + cross-entropy ─▶ loss
 //! ```
 //!
-//! Forward writes each layer's Y into a buffer of its own, because backward will want it; backward needs only two
-//! gradient buffers, which it uses in turn, or one a layer where a second thread computes a layer's dW while the layers
-//! below go on. All are made for the largest batch, once.
+//! A network is compiled when it is made, into a program for training and one for inference (`program/`). Each layer's Y
+//! has a buffer of its own, because backward wants it, and so has its dY, because dW may be computed while the layers
+//! below go on. All buffers are made for the largest batch, once.
 
-use crate::affine::Affine;
-use crate::batch_norm::{BatchNorm, BatchNormForm};
-use crate::dropout::{Dropout, DropoutForm};
 use crate::init::Init;
 use crate::layer::{Batch, Layer, Parameter, Pass, State, Statistic, UpdateRule, expect_shape};
+use crate::node::Node;
+use crate::program::{Buffers, Fusion, Program, Step, compile, infer, train};
 use crate::softmax_loss::SoftmaxLoss;
-use crate::{Activation, Stream, stream};
-use tensor::gemm::block_of_nonzero;
-use tensor::profile::part;
-use tensor::threads::{has_workers, with_deferred};
-use tensor::vec::{BlockForm, NonzeroBytes};
-use tensor::{Exec, ShapeError, Tensor, View, ViewMut};
+use crate::{Activation, Affine, BatchNorm, BatchNormForm, Dropout, DropoutForm, Relu, Stream, stream};
+use tensor::machine::scratch;
+use tensor::{Exec, ShapeError, Tensor, View};
 
 /// What a fully connected network is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,21 +36,38 @@ pub struct Architecture {
     pub dropout: Option<(f32, DropoutForm)>,
 }
 
-/// A fully connected network and the loss it is trained on.
+impl Architecture {
+    /// The layers, with weights drawn from the weight stream of `seed`.
+    fn nodes(&self, exec: Exec, seed: u64) -> Vec<Node> {
+        let mut rng = stream(seed, Stream::Weights);
+        let (mut nodes, mut width) = (Vec::new(), self.inputs);
+        for (depth, &units) in self.hidden.iter().enumerate() {
+            nodes.push(Affine::new(exec, width, units, self.init, &mut rng).into());
+            nodes.extend(self.batch_norm.map(|form| Node::from(BatchNorm::new(units, form))));
+            nodes.push(match self.activation {
+                Activation::Relu => Relu::new(units).into(),
+                other => Node::Other(other.layer(units)),
+            });
+            if let Some((ratio, form)) = self.dropout {
+                nodes.push(Dropout::new(units, ratio, form, seed, depth as u64).into());
+            }
+            width = units;
+        }
+        nodes.push(Affine::new(exec, width, self.classes, self.init, &mut rng).into());
+        nodes
+    }
+}
+
+/// A network and the loss it is trained on.
 pub struct Network {
-    architecture: Architecture,
-    layers: Vec<Box<dyn Layer>>,
-    /// Whether each has nothing to do at inference, since the layer before it does it.
-    idle: Vec<bool>,
-    /// How many parameters each layer has.
-    parameters: Vec<usize>,
-    /// Y of each layer, for the largest batch.
-    activations: Vec<Tensor<f32, 2>>,
-    /// The gradient with respect to each layer's Y, for the largest batch; touched only where a thread helps.
-    gradients: Vec<Tensor<f32, 2>>,
-    /// The same for one layer after the other: two used in turn, with room for the widest layer. They stay in a near
-    /// cache.
-    in_turn: [Vec<f32>; 2],
+    inputs: usize,
+    /// What it was made of, if that was an architecture.
+    architecture: Option<Architecture>,
+    nodes: Vec<Node>,
+    training: Program,
+    inference: Program,
+    fusion: Fusion,
+    buffers: Buffers,
     loss: SoftmaxLoss,
     batch: usize,
     /// Rows of the last forward pass, and whether it was one of inference.
@@ -65,63 +78,76 @@ pub struct Network {
 impl Network {
     /// A network with weights drawn from the weight stream of `seed`, for batches of up to `batch` rows.
     pub fn new(exec: Exec, architecture: Architecture, seed: u64, batch: usize) -> Self {
-        let mut rng = stream(seed, Stream::Weights);
-        let mut layers: Vec<Box<dyn Layer>> = Vec::new();
-        let mut width = architecture.inputs;
-        for (depth, &units) in architecture.hidden.iter().enumerate() {
-            let affine = Affine::new(exec, width, units, architecture.init, &mut rng);
-            match (architecture.batch_norm, architecture.activation) {
-                (None, Activation::Relu) => layers.push(Box::new(affine.with_relu())),
-                (Some(form), Activation::Relu) => {
-                    layers.push(Box::new(affine));
-                    layers.push(Box::new(BatchNorm::new(units, form).with_relu()));
-                }
-                (batch_norm, activation) => {
-                    layers.push(Box::new(affine));
-                    if let Some(form) = batch_norm {
-                        layers.push(Box::new(BatchNorm::new(units, form)));
-                    }
-                    layers.push(activation.layer(units));
-                }
-            }
-            if let Some((ratio, form)) = architecture.dropout {
-                layers.push(Box::new(Dropout::new(units, ratio, form, seed, depth as u64)));
-            }
-            width = units;
-        }
-        layers.push(Box::new(Affine::new(exec, width, architecture.classes, architecture.init, &mut rng)));
-        Self::from_layers(architecture, layers, batch)
+        let nodes = architecture.nodes(exec, seed);
+        let inputs = architecture.inputs;
+        Self { architecture: Some(architecture), ..Self::from_nodes(exec, inputs, nodes, batch, Fusion::default()) }
     }
 
-    fn from_layers(architecture: Architecture, mut layers: Vec<Box<dyn Layer>>, batch: usize) -> Self {
-        // The derivative of a ReLU is applied where its gradient is made, while that is in registers.
-        for i in 1..layers.len() {
-            if layers[i - 1].ends_in_relu() && layers[i].gate_dx() {
-                layers[i - 1].expect_gated_dy();
-            }
+    /// The same with only some rules of fusion: the same bits, in another time.
+    pub fn with_fusion(exec: Exec, architecture: Architecture, seed: u64, batch: usize, fusion: Fusion) -> Self {
+        let nodes = architecture.nodes(exec, seed);
+        let inputs = architecture.inputs;
+        Self { architecture: Some(architecture), ..Self::from_nodes(exec, inputs, nodes, batch, fusion) }
+    }
+
+    /// A network of any layers, for batches of up to `batch` rows of `inputs` columns. The last layer's outputs are the
+    /// logits of the classes. Layers of this crate are put in by [`NetworkLayer`], others as boxes.
+    ///
+    /// # Panics
+    /// If there is no layer.
+    pub fn from_layers(exec: Exec, inputs: usize, layers: Vec<NetworkLayer>, batch: usize, fusion: Fusion) -> Self {
+        Self::from_nodes(exec, inputs, layers.into_iter().map(|layer| layer.0).collect(), batch, fusion)
+    }
+
+    fn from_nodes(exec: Exec, inputs: usize, mut nodes: Vec<Node>, batch: usize, fusion: Fusion) -> Self {
+        let last = nodes.last().expect("a network has a layer");
+        let classes = last.as_layer().outputs();
+        for node in &mut nodes {
+            node.as_layer_mut().reserve(batch);
         }
-        // Dropout's factor at inference is applied where its X is made.
-        let mut idle = vec![false; layers.len()];
-        for i in 1..layers.len() {
-            let scale = layers[i].inference_scale();
-            idle[i] = scale.is_some_and(|scale| layers[i - 1].scale_inference(scale));
+        let mut compile = |pass| compile(exec, &mut nodes, inputs, batch, pass, 0, fusion);
+        let (training, inference) = (compile(Pass::Training { step: 0 }), compile(Pass::Inference));
+        let buffer = |i: usize, rows: usize, nodes: &[Node]| Tensor::zeros([rows, nodes[i].as_layer().outputs()]);
+        let stored = |i: usize| if training.stores(i) || inference.stores(i) { batch } else { 0 };
+        let activations = (0..nodes.len()).map(|i| buffer(i, stored(i), &nodes)).collect();
+        let gradients = (0..nodes.len()).map(|i| buffer(i, batch, &nodes)).collect();
+        let widths = std::iter::once(inputs).chain(nodes.iter().map(|node| node.as_layer().outputs()));
+        let widest = widths.max().unwrap_or(0);
+        let bound = [[batch, widest, widest], [widest, batch, widest]].map(tensor::matmul::scratch_bytes);
+        scratch::announce(bound.into_iter().max().unwrap_or(0));
+        Self {
+            inputs,
+            architecture: None,
+            nodes,
+            training,
+            inference,
+            fusion,
+            buffers: Buffers { activations, gradients },
+            loss: SoftmaxLoss::new(classes, batch),
+            batch,
+            rows: 0,
+            inferred: false,
         }
-        for layer in &mut layers {
-            layer.reserve(batch);
-        }
-        let parameters = layers.iter_mut().map(|layer| parameter_count(layer.as_mut())).collect();
-        let activations = layers.iter().map(|layer| Tensor::zeros([batch, layer.outputs()])).collect();
-        let loss = SoftmaxLoss::new(architecture.classes, batch);
-        let gradients = layers.iter().map(|layer| Tensor::zeros([batch, layer.outputs()])).collect();
-        let widest = layers.iter().map(|layer| layer.outputs()).max().unwrap_or(0);
-        let in_turn = [0, 1].map(|_| vec![0.0; batch * widest]);
-        let (rows, inferred) = (0, false);
-        Self { architecture, layers, idle, parameters, activations, gradients, in_turn, loss, batch, rows, inferred }
     }
 
     /// What the network is made of.
+    ///
+    /// # Panics
+    /// If it was made of layers of its caller's.
     pub fn architecture(&self) -> &Architecture {
-        &self.architecture
+        self.architecture.as_ref().expect("a network of layers of one's own has no architecture")
+    }
+
+    /// Compiles the training program again, for an optimizer that has `slots` vectors of state a parameter: dW is fed to
+    /// the update as long as it, the weights and the state stay in L2. It is compiled for none at first.
+    pub fn compile_for(&mut self, exec: Exec, slots: usize) {
+        let pass = Pass::Training { step: 0 };
+        self.training = compile(exec, &mut self.nodes, self.inputs, self.batch, pass, slots, self.fusion);
+    }
+
+    /// The programs of a training step and of inference, to look at.
+    pub fn programs(&self) -> [&Program; 2] {
+        [&self.training, &self.inference]
     }
 
     /// The largest batch a call takes.
@@ -131,31 +157,23 @@ impl Network {
 
     /// The kinds of the layers, in order.
     pub fn kinds(&self) -> Vec<&'static str> {
-        self.layers.iter().map(|layer| layer.kind()).collect()
+        self.nodes.iter().map(|node| node.as_layer().kind()).collect()
     }
 
     /// Number of layers.
     pub fn depth(&self) -> usize {
-        self.layers.len()
+        self.nodes.len()
     }
 
     /// Y of a layer for the first `rows` rows of the last forward pass.
     ///
     /// # Panics
-    /// If there is no such layer, or fewer rows; or if the pass was one of inference, and the layer is followed by
-    /// dropout, whose factor it has applied: only the dropout layer's Y is there.
+    /// If there is no such layer, or fewer rows; or if a kernel that was fused does not store this Y.
     pub fn activation(&self, layer: usize, rows: usize) -> View<'_, f32, 2> {
         assert!(rows <= self.rows, "{rows} rows of the {} of the last forward pass", self.rows);
-        let scaled = self.inferred && self.idle.get(layer + 1) == Some(&true);
-        assert!(!scaled, "at inference Y of layer {layer} is that of the dropout layer behind it");
-        self.activations[layer].head(rows)
-    }
-
-    /// How the first layer's product reads what it would find of a batch of images each time it comes, to be given with
-    /// it ([`with_blocks`](tensor::vec::ByteRows::with_blocks)): for batches that come again as they are. `None` where
-    /// the product does not ask for it.
-    pub fn block_of(&self, exec: Exec, found: &NonzeroBytes) -> Option<BlockForm> {
-        block_of_nonzero(exec, [found.shape()[1], self.layers[0].outputs()])
+        let program = if self.inferred { &self.inference } else { &self.training };
+        assert!(program.stores(layer), "Y of layer {layer} is not stored: the layer behind it is fused with it");
+        self.buffers.activations[layer].head(rows)
     }
 
     /// The logits (B×classes) of a batch (B×inputs).
@@ -172,19 +190,11 @@ impl Network {
     /// As [`Network::forward`].
     pub fn forward_batch(&mut self, exec: Exec, pass: Pass, x: Batch<'_>) -> Result<View<'_, f32, 2>, ShapeError> {
         let rows = x.shape()[0];
-        expect_shape("network", "the batch", x.shape(), [rows.min(self.batch).max(1), self.architecture.inputs])?;
+        expect_shape("network", "the batch", x.shape(), [rows.min(self.batch).max(1), self.inputs])?;
         (self.rows, self.inferred) = (rows, pass == Pass::Inference);
-        let idle = |i: usize| self.inferred && self.idle.get(i) == Some(&true);
-        for (i, layer) in self.layers.iter_mut().enumerate().filter(|(i, _)| !idle(*i)) {
-            // Where the layer behind it is idle, its Y is that layer's.
-            let (before, after) = self.activations.split_at_mut(i + usize::from(idle(i + 1)));
-            let y = after[0].head_mut(rows);
-            part("forward", i, || match i.checked_sub(1) {
-                None => layer.forward_first(exec, pass, x, y),
-                Some(input) => layer.forward(exec, pass, before[input].head(rows), y),
-            })?;
-        }
-        Ok(self.activations[self.layers.len() - 1].head(rows))
+        let program = if self.inferred { &self.inference } else { &self.training };
+        infer(program, &mut self.nodes, &mut self.buffers, Step { exec, pass, batch: x, rows })?;
+        Ok(self.buffers.activations[self.nodes.len() - 1].head(rows))
     }
 
     /// One training pass: forward, loss, backward. Returns the mean loss over the batch (without any penalty); the
@@ -216,20 +226,16 @@ impl Network {
         labels: &[u8],
         see: &mut dyn FnMut(usize, View<'_, f32, 2>),
     ) -> Result<f32, ShapeError> {
-        self.forward_batch(exec, Pass::Training { step }, Batch::Floats(x))?;
+        let (batch, rows, pass) = (Batch::Floats(x), x.rows(), Pass::Training { step });
+        self.forward_batch(exec, pass, batch)?;
         let loss = self.loss(exec, labels)?;
-        let mut i = self.layers.len();
-        self.backward_in_turn(x.rows(), |layer, _, input, y, dy, dx| {
-            i -= 1;
-            see(i, dy);
-            layer.backward(exec, input.unwrap_or(x), y, dy, dx)
-        })?;
+        let step = Step { exec, pass, batch, rows };
+        train(&self.training, &mut self.nodes, &mut self.buffers, step, None, see)?;
         Ok(loss)
     }
 
-    /// One training step: [`Network::loss_and_gradients`], after which the parameters are moved by `rule`, with a state
-    /// for each. Faster than one after the other: a layer moves its parameters while their gradient is in the cache,
-    /// and, where there is a second thread, while the layers below go on. The gradients are not kept.
+    /// One training step: forward, loss, backward, and every parameter moved by `rule`, with a state for each. The
+    /// gradients are not kept where the update is fed with them.
     ///
     /// # Errors
     /// As [`Network::loss_and_gradients`].
@@ -242,56 +248,14 @@ impl Network {
         rule: &dyn UpdateRule,
         state: &mut [State],
     ) -> Result<f32, ShapeError> {
-        assert_eq!(state.len(), self.parameters.iter().sum::<usize>(), "one state a parameter");
-        self.forward_batch(exec, Pass::Training { step }, x)?;
-        let rows = x.shape()[0];
-        if has_workers() {
-            let last = self.layers.len() - 1;
-            let (logits, d_logits) = (self.activations[last].head(rows), self.gradients[last].head_mut(rows));
-            let loss = self.loss.forward_backward(exec, logits, labels, d_logits)?;
-            let layers = (&mut self.layers[..], &self.parameters[..]);
-            descend(exec, rows, x, layers, &self.activations, &mut self.gradients, rule, state)?;
-            return Ok(loss);
-        }
+        let parameters = self.training.first_parameter[self.nodes.len()];
+        assert_eq!(state.len(), parameters, "one state a parameter");
+        let (rows, pass) = (x.shape()[0], Pass::Training { step });
+        self.forward_batch(exec, pass, x)?;
         let loss = self.loss(exec, labels)?;
-        let mut states = state;
-        self.backward_in_turn(rows, |layer, parameters, input, y, dy, dx| {
-            let all = std::mem::take(&mut states);
-            let (below, own) = all.split_at_mut(all.len() - parameters);
-            states = below;
-            let x = input.map_or(x, Batch::Floats);
-            layer.backward_input(exec, x, y, dy, dx)?;
-            layer.update(exec, x, dy, rule, own)
-        })?;
+        let step = Step { exec, pass, batch: x, rows };
+        train(&self.training, &mut self.nodes, &mut self.buffers, step, Some((rule, state)), &mut |_, _| ())?;
         Ok(loss)
-    }
-
-    /// The backward pass from the last layer to the first, one layer after the other, from the gradient that
-    /// [`Network::loss`] left. `step` is given the layer, its number of parameters, its X (`None` for the first: the
-    /// batch), Y, dY, and dX.
-    fn backward_in_turn(
-        &mut self,
-        rows: usize,
-        mut step: impl FnMut(
-            &mut dyn Layer,
-            usize,
-            Option<View<'_, f32, 2>>,
-            View<'_, f32, 2>,
-            View<'_, f32, 2>,
-            Option<ViewMut<'_, f32, 2>>,
-        ) -> Result<(), ShapeError>,
-    ) -> Result<(), ShapeError> {
-        let [mut dy_buffer, mut dx_buffer] = self.in_turn.each_mut().map(Vec::as_mut_slice);
-        for (i, layer) in self.layers.iter_mut().enumerate().rev() {
-            let y = self.activations[i].head(rows);
-            let dy = View::new(dy_buffer, y.shape())?;
-            let input = i.checked_sub(1).map(|before| self.activations[before].head(rows));
-            let dx = input.map(|input| ViewMut::new(dx_buffer, input.shape())).transpose()?;
-            let count = self.parameters[i];
-            part("backward", i, || step(layer.as_mut(), count, input, y, dy, dx))?;
-            std::mem::swap(&mut dy_buffer, &mut dx_buffer);
-        }
-        Ok(())
     }
 
     /// The mean loss of the last forward pass, whatever its mode. The gradient of the logits is left for the backward
@@ -300,28 +264,28 @@ impl Network {
     /// # Errors
     /// If the labels are not one a row of that pass.
     pub fn loss(&mut self, exec: Exec, labels: &[u8]) -> Result<f32, ShapeError> {
-        let logits = self.activations[self.layers.len() - 1].head(self.rows);
-        let gradient = ViewMut::new(&mut self.in_turn[0], logits.shape())?;
-        self.loss.forward_backward(exec, logits, labels, gradient)
+        let (last, Buffers { activations, gradients }) = (self.nodes.len() - 1, &mut self.buffers);
+        let logits = activations[last].head(self.rows);
+        self.loss.forward_backward(exec, logits, labels, gradients[last].head_mut(self.rows))
     }
 
     /// Calls `visit(layer, parameter)` for every parameter, in network order.
     pub fn parameters(&mut self, visit: &mut dyn FnMut(usize, Parameter<'_>)) {
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            layer.parameters(&mut |parameter| visit(i, parameter));
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            node.as_layer_mut().parameters(&mut |parameter| visit(i, parameter));
         }
     }
 
     /// Calls `visit(layer, statistic)` for every running statistic, in network order.
     pub fn statistics(&mut self, visit: &mut dyn FnMut(usize, Statistic<'_>)) {
-        for (i, layer) in self.layers.iter_mut().enumerate() {
-            layer.statistics(&mut |statistic| visit(i, statistic));
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            node.as_layer_mut().statistics(&mut |statistic| visit(i, statistic));
         }
     }
 
     /// The weights of every layer that has some ([`Layer::weights`]), in network order.
     pub fn weights(&self) -> impl Iterator<Item = &[f32]> {
-        self.layers.iter().map(|layer| layer.weights()).filter(|weights| !weights.is_empty())
+        self.nodes.iter().map(|node| node.as_layer().weights()).filter(|weights| !weights.is_empty())
     }
 
     /// The lengths of the parameters, in network order: what an optimizer is made for.
@@ -332,53 +296,19 @@ impl Network {
     }
 }
 
-/// Multiply-adds of a layer's dW up to which it is one thread's: some 100 µs. A larger one is shared among all.
-const BESIDE: usize = 10_000_000;
+/// A layer on its way into a network: `NetworkLayer::from(Affine::new(…))` for one of this crate, or
+/// `NetworkLayer::custom(…)` for any other.
+pub struct NetworkLayer(Node);
 
-fn parameter_count(layer: &mut dyn Layer) -> usize {
-    let mut count = 0;
-    layer.parameters(&mut |_| count += 1);
-    count
+impl NetworkLayer {
+    /// Any layer, known by its trait alone.
+    pub fn custom(layer: impl Layer + 'static) -> Self {
+        Self(Node::Other(Box::new(layer)))
+    }
 }
 
-/// The backward pass of a training step through `layers`, from the last to the first: a layer's dX, and then, beside
-/// all the layers below, its dW and update. (dX needs the weights as they were, so a layer's update comes after its own
-/// dX.) `x` is the input of the first, `activations` and `gradients` are their Y and dY, `state` that of their
-/// parameters, so many each.
-#[allow(clippy::too_many_arguments)]
-fn descend(
-    exec: Exec,
-    rows: usize,
-    x: Batch<'_>,
-    (layers, parameters): (&mut [Box<dyn Layer>], &[usize]),
-    activations: &[Tensor<f32, 2>],
-    gradients: &mut [Tensor<f32, 2>],
-    rule: &dyn UpdateRule,
-    state: &mut [State],
-) -> Result<(), ShapeError> {
-    let (Some((layer, layers)), Some((gradient, gradients))) = (layers.split_last_mut(), gradients.split_last_mut())
-    else {
-        return Ok(());
-    };
-    let depth = layers.len();
-    let (y, dy) = (activations[depth].head(rows), gradient.head(rows));
-    let (state, own) = state.split_at_mut(state.len() - parameters[depth]);
-    let Some(below) = depth.checked_sub(1) else {
-        return part("backward", depth, || {
-            layer.backward_input(exec, x, y, dy, None)?;
-            layer.update(exec, x, dy, rule, own)
-        });
-    };
-    let input = Batch::Floats(activations[below].head(rows));
-    part("backward", depth, || layer.backward_input(exec, input, y, dy, Some(gradients[below].head_mut(rows))))?;
-    // Nothing to offer, or too much.
-    if own.is_empty() || rows * y.cols() * input.shape()[1] > BESIDE {
-        part("backward", depth, || layer.update(exec, input, dy, rule, own))?;
-        return descend(exec, rows, x, (layers, parameters), activations, gradients, rule, state);
+impl<L: Into<Node>> From<L> for NetworkLayer {
+    fn from(layer: L) -> Self {
+        Self(layer.into())
     }
-    let (done, updated) = with_deferred(
-        || descend(exec, rows, x, (layers, parameters), activations, gradients, rule, state),
-        || part("backward", depth, || layer.update(exec.one_thread(), input, dy, rule, own)),
-    );
-    done.and(updated)
 }

@@ -4,9 +4,8 @@
 //! y = x if x > 0, else 0        dx = dy if y > 0, else 0        (gradient 0 at 0; NaN stays NaN)
 //! ```
 //!
-//! Plain: `x.max(0.0)`. Behind an affine layer or a batch normalisation it costs nothing: see their fused forms,
-//! [`Affine::with_relu`](crate::Affine::with_relu) and [`BatchNorm::with_relu`](crate::BatchNorm::with_relu), of which
-//! [`Network`](crate::Network) makes use. This layer is for networks one strings together oneself.
+//! Plain: `x.max(0.0)`. Behind an affine layer or a batch normalisation a network computes it in the same pass
+//! (`program/fusion.rs`).
 
 use crate::activation::{Elementwise, Function};
 use tensor::isa::Isa;
@@ -20,6 +19,7 @@ pub struct ReluFunction;
 
 impl Function for ReluFunction {
     const NAME: &'static str = "relu";
+    const MAKES_ZEROS: bool = true;
     #[inline(always)]
     fn value<I: Isa>(isa: I, x: I::F) -> I::F {
         isa.max(isa.splat(0.0), x)

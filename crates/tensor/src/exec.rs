@@ -11,7 +11,7 @@ use thiserror::Error;
 /// With one thread nothing in this workspace touches rayon. With more, kernels that are large enough split their work
 /// among at most `threads` threads of the rayon pool they are called in, or, in a
 /// [`session`](crate::threads::session), among the workers that stand by: enter a pool once, around a whole run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exec {
     isa: AnyIsa,
     threads: usize,

@@ -138,7 +138,7 @@ impl Plan {
     }
 
     /// Whether it was made for these operands: a packed B is one that was packed into the same blocks.
-    pub(super) fn is_for(&self, a: View<'_, f32, 2>, b: super::Rhs<'_>) -> bool {
+    pub(crate) fn is_for(&self, a: View<'_, f32, 2>, b: super::Rhs<'_>) -> bool {
         let same_b = match (self.b, b) {
             (SourceOfB::InPlace { row }, super::Rhs::Floats(b)) => {
                 b.strides()[0] == row && (b.strides()[1] == 1 || b.cols() == 1)

@@ -4,7 +4,7 @@ use super::{Isa, LANES, Op};
 use std::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and POPCNT, and that the system saves their registers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx2(());
 
 impl Avx2 {

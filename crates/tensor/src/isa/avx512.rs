@@ -1,10 +1,10 @@
 //! AVX-512: a vector is one `zmm` register, a mask one `k` register.
 
-use super::{Avx2, Isa, LANES, Op};
+use super::{Isa, LANES, Op};
 use std::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512 F, BW, DQ and VL, AVX2, FMA and POPCNT, and that the system saves its registers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512(());
 
 impl Avx512 {

@@ -7,7 +7,7 @@
 use super::{Isa, LANES, Op};
 
 /// The token of portable Rust; always to be had.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Portable;
 
 #[inline(always)]

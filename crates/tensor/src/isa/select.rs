@@ -32,7 +32,7 @@ pub enum IsaError {
 }
 
 /// The token of one of the ISAs: the row a kernel is run on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnyIsa {
     /// Portable Rust.
     Portable(Portable),

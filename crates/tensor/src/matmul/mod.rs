@@ -147,6 +147,16 @@ impl<'a> Gemm<'a> {
         Ok(())
     }
 
+    /// Whether the plan was made for a product of this shape and these strides, on this exec.
+    pub fn is_planned_by(&self, plan: &Plan, exec: Exec) -> bool {
+        let ([m, k], n) = (self.a.shape(), self.b.shape()[1]);
+        let strides = match self.a {
+            Lhs::Floats(a) => plan.is_for(a, self.b),
+            Lhs::Bytes(_) | Lhs::BytesTransposed(_) => true,
+        };
+        plan.shape() == [m, k, n] && plan.exec() == exec && strides
+    }
+
     /// Computes C without the steps at which A is 0, if that pays, and returns whether it did.
     fn skips_zeros(&mut self, exec: Exec) -> bool {
         let Rhs::Floats(b) = self.b else { return false };

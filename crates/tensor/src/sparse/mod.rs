@@ -48,6 +48,8 @@ pub(crate) use panel::Panel;
 
 use crate::array::View;
 use crate::exec::Exec;
+use crate::gemm;
+use crate::machine::scratch::with_scratch;
 use crate::vec::ByteRows;
 use kernels::Kernels;
 
@@ -104,9 +106,20 @@ const SAMPLE: usize = 8;
 
 /// Whether to skip the zeros of A pays in a product with a B of n columns: whether the kernels have rows of C that wide,
 /// and the density of A, estimated from some of its rows, is low enough.
+///
+/// Where it may pay, a thread makes room for either way, whichever this product takes.
 pub(crate) fn pays(exec: Exec, a: Lhs<'_>, n: usize) -> bool {
     let ([m, k], kernels) = (a.shape(), Kernels::of(exec.isa()));
-    m >= FEWEST_ROWS && k >= FEWEST_STEPS && n >= kernels.narrowest() && density(exec, a) <= kernels.pays_below
+    if m < FEWEST_ROWS || k < FEWEST_STEPS || n < kernels.narrowest() {
+        return false;
+    }
+    let bytes = scratch_bytes([m, k, n]).max(gemm::scratch_bytes([m, k, n]));
+    let pays = || density(exec, a) <= kernels.pays_below;
+    match a {
+        Lhs::Floats(_) => with_scratch(bytes, |_| pays()),
+        // The dense product of bytes is a call inside of the one that converts them.
+        Lhs::Bytes(_) | Lhs::BytesTransposed(_) => with_scratch(bytes, |_| with_scratch(bytes, |_| pays())),
+    }
 }
 
 /// The share of elements that are not 0, of up to [`SAMPLE`] rows of the memory of A that lie evenly apart.
