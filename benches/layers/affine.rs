@@ -20,35 +20,27 @@ pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
         let flops = (2 * batch * inputs * outputs) as u64;
         for exec in execs() {
             limits.arithmetic(exec);
-            for relu in [false, true] {
-                let init = Init::Normal(0.1);
-                let layer = Affine::new(exec, inputs, outputs, init, &mut stream(1, Stream::Weights));
-                let mut layer = if relu { layer.with_relu() } else { layer };
-                layer.reserve(batch);
-                let reference = testkit::affine::Affine { batch, inputs, outputs };
-                let mut parameters = Vec::new();
-                layer.parameters(&mut |p| parameters.push(testkit::vector::widen(p.value)));
-                let mut want = reference.forward(&widen(&x), &parameters[0], &parameters[1]);
-                let mut want_dy = widen(&dy);
-                if relu {
-                    want_dy = testkit::activation::relu_backward(&want, &want_dy);
-                    want = testkit::activation::relu(&want);
-                }
-                layer.forward(exec, Pass::Inference, x.view(), y.view_mut()).expect("the shapes fit");
-                check("forward", y.as_slice(), &want);
-                layer.backward(exec, x.view(), y.view(), dy.view(), Some(dx.view_mut())).expect("the shapes fit");
-                check("dX", dx.as_slice(), &reference.backward(&widen(&x), &parameters[0], &want_dy).dx);
+            let init = Init::Normal(0.1);
+            let mut layer = Affine::new(exec, inputs, outputs, init, &mut stream(1, Stream::Weights));
+            layer.reserve(batch);
+            let reference = testkit::affine::Affine { batch, inputs, outputs };
+            let mut parameters = Vec::new();
+            layer.parameters(&mut |p| parameters.push(testkit::vector::widen(p.value)));
+            let want = reference.forward(&widen(&x), &parameters[0], &parameters[1]);
+            layer.forward(exec, Pass::Inference, x.view(), y.view_mut()).expect("the shapes fit");
+            check("forward", y.as_slice(), &want);
+            layer.backward(exec, x.view(), y.view(), dy.view(), Some(dx.view_mut())).expect("the shapes fit");
+            check("dX", dx.as_slice(), &reference.backward(&widen(&x), &parameters[0], &widen(&dy)).dx);
 
-                let name = format!("{}/{}/{batch}x{inputs}x{outputs}", layer.kind(), exec.isa().name());
-                group.throughput(Throughput::Elements(flops));
-                group.bench_function(BenchmarkId::new("forward", &name), |b| {
-                    b.iter(|| layer.forward(exec, Pass::Inference, x.view(), y.view_mut()));
-                });
-                group.throughput(Throughput::Elements(2 * flops));
-                group.bench_function(BenchmarkId::new("backward", &name), |b| {
-                    b.iter(|| layer.backward(exec, x.view(), y.view(), dy.view(), Some(dx.view_mut())));
-                });
-            }
+            let name = format!("{}/{}/{batch}x{inputs}x{outputs}", layer.kind(), exec.isa().name());
+            group.throughput(Throughput::Elements(flops));
+            group.bench_function(BenchmarkId::new("forward", &name), |b| {
+                b.iter(|| layer.forward(exec, Pass::Inference, x.view(), y.view_mut()));
+            });
+            group.throughput(Throughput::Elements(2 * flops));
+            group.bench_function(BenchmarkId::new("backward", &name), |b| {
+                b.iter(|| layer.backward(exec, x.view(), y.view(), dy.view(), Some(dx.view_mut())));
+            });
         }
     }
     group.finish();

@@ -98,8 +98,8 @@ impl Rule {
         }
     }
 
-    /// State vectors a parameter.
-    pub(crate) fn slots(self) -> usize {
+    /// Vectors of state a parameter: 0, 1 or 2.
+    pub fn slots(self) -> usize {
         match self {
             Self::Sgd => 0,
             Self::Momentum { .. } | Self::Nesterov { .. } | Self::AdaGrad | Self::RmsProp { .. } => 1,

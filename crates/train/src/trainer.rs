@@ -2,22 +2,17 @@
 
 use crate::config::{Config, Preset};
 use crate::error::Error;
-use crate::samples::Samples;
+use crate::samples::{Samples, accuracy};
 use layers::{Batch, Network, Pass, Role, Stream, UpdateRule, stream};
 use mnist_io::Sampler;
 use optim::{Optimizer, Step};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tensor::Exec;
-use tensor::gemm::prefetch_nonzero;
 use tensor::threads::session;
 use tensor::vec::sum_squares;
 
-/// Rows of a batch when evaluating: enough for the GEMM, few enough for the caches. With 500 rows an evaluation of the
-/// chapter's dropout experiment took 1.03 of the time, with 100 1.02.
+/// Rows of a batch when evaluating: enough for the products, few enough for the caches.
 const EVALUATION_BATCH: usize = 200;
-
-/// Data sets that a trainer keeps prepared beside its own: those evaluated last.
-const EVALUATED: usize = 2;
 
 /// A network, its optimizer and the stream of its batches.
 ///
@@ -25,23 +20,18 @@ const EVALUATED: usize = 2;
 /// step:  draw a batch ─▶ forward ─▶ loss ─▶ backward ─▶ update each parameter
 /// ```
 ///
-/// The batch is in the order of its classes, and stays bytes, which become floats where they are multiplied. A warm step
-/// of up to 2048 rows allocates nothing. What is found of the samples at the beginning is shared by all trainers that
-/// have them ([`Samples`]).
+/// A batch stays bytes, which become floats where they are multiplied, in the order in which they were drawn. A warm step
+/// allocates nothing.
 pub struct Trainer {
     config: Config,
     exec: Exec,
     data: Samples,
-    /// What was evaluated last.
-    evaluated: Vec<Samples>,
     network: Network,
     pub(crate) optimizer: Optimizer,
     sampler: Sampler<Xoshiro256PlusPlus>,
     /// The batch: which samples, and their labels.
     indices: Vec<usize>,
     labels: Vec<u8>,
-    /// The samples of the batch after it, of which what is known is asked for ahead, where products read that.
-    next: Vec<usize>,
     steps: u64,
     /// Of the last step, and the sum of its epoch's.
     last_loss: f64,
@@ -61,24 +51,20 @@ impl Trainer {
         let mut network = Network::new(exec, config.architecture.clone(), config.seed, rows);
         let lengths = network.parameter_lengths();
         let optimizer = Optimizer::new(config.rule, config.preset.optimizer_form(), config.learning_rate, &lengths);
-        let mut sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
+        let sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
         let (indices, labels) = (vec![0; config.batch], vec![0; config.batch]);
-        let mut next = vec![0; config.batch];
-        by_class(sampler.next_batch(), data.labels(), &mut next);
-        samples.nonzero(exec);
-        let (data, evaluated) = (samples, Vec::new());
+        network.compile_for(exec, config.rule.slots());
+        let data = samples;
         let (steps, last_loss, epoch_loss) = (0, f64::NAN, 0.0);
         Ok(Self {
             config,
             exec,
             data,
-            evaluated,
             network,
             optimizer,
             sampler,
             indices,
             labels,
-            next,
             steps,
             last_loss,
             epoch_loss,
@@ -148,11 +134,8 @@ impl Trainer {
         self.optimizer.begin_step();
         let (step, state) = self.optimizer.step(self.config.weight_decay);
         let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
-        let x = Batch::Bytes(self.data.batch(exec, &self.indices));
+        let x = Batch::Bytes(self.data.batch(&self.indices));
         let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
-        if let Some(nonzero) = self.data.nonzero(exec) {
-            prefetch_nonzero(exec, nonzero, &self.next);
-        }
         let loss = f64::from(loss) + penalty;
         let of_epoch = if self.steps.is_multiple_of(per_epoch) { 0.0 } else { self.epoch_loss };
         (self.last_loss, self.epoch_loss) = (loss, of_epoch + loss);
@@ -160,10 +143,9 @@ impl Trainer {
         Ok(loss)
     }
 
-    /// Goes on to the next batch, and draws the one after it.
+    /// Draws the next batch.
     fn draw(&mut self) {
-        std::mem::swap(&mut self.indices, &mut self.next);
-        by_class(self.sampler.next_batch(), self.data.dataset().labels(), &mut self.next);
+        self.indices.copy_from_slice(self.sampler.next_batch());
     }
 
     fn look_up_labels(&mut self) {
@@ -182,7 +164,7 @@ impl Trainer {
     /// If there was no step.
     pub fn loss_after(&mut self) -> Result<f64, Error> {
         assert!(self.steps > 0, "a step comes before the loss after it");
-        let x = Batch::Bytes(self.data.batch(self.exec, &self.indices));
+        let x = Batch::Bytes(self.data.batch(&self.indices));
         self.network.forward_batch(self.exec, Pass::Inference, x)?;
         let loss = self.network.loss(self.exec, &self.labels)?;
         Ok(f64::from(loss) + self.penalty(self.exec))
@@ -203,43 +185,7 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit the network.
     pub fn accuracy(&mut self, data: impl Into<Samples>) -> Result<f64, Error> {
-        let (data, Self { exec, data: own, evaluated, network, .. }) = (data.into(), self);
-        if own.is_clone_of(&data) {
-            return own.accuracy(*exec, network);
-        }
-        // The last first.
-        match evaluated.iter().position(|samples| samples.is_clone_of(&data)) {
-            Some(at) => evaluated[..=at].rotate_right(1),
-            None => {
-                evaluated.truncate(EVALUATED - 1);
-                evaluated.insert(0, data);
-            }
-        }
-        evaluated[0].accuracy(*exec, network)
-    }
-}
-
-/// Puts the samples of a batch in the order of their classes, those of a class as they were drawn. A batch is a set, and
-/// images side by side had best be alike: products leave out what is 0 in two of them (`gemm/images.rs`). Cost: some
-/// 3 ns a sample.
-///
-/// # Panics
-/// If `to` has not as many places.
-fn by_class(drawn: &[usize], labels: &[u8], to: &mut [usize]) {
-    assert_eq!(drawn.len(), to.len(), "a place for each");
-    // Where the next of each class goes.
-    let mut places = [0; 256];
-    for &index in drawn {
-        places[usize::from(labels[index])] += 1;
-    }
-    let mut before = 0;
-    for place in &mut places {
-        before += std::mem::replace(place, before);
-    }
-    for &index in drawn {
-        let place = &mut places[usize::from(labels[index])];
-        to[*place] = index;
-        *place += 1;
+        accuracy(self.exec, &mut self.network, data.into().dataset())
     }
 }
 
@@ -254,19 +200,5 @@ impl UpdateRule for Decayed {
     fn apply(&self, exec: Exec, role: Role, value: &mut [f32], gradient: &[f32], state: [&mut [f32]; 2]) {
         let step = if self.everywhere || role == Role::Weight { self.step } else { self.step.without_decay() };
         step.apply(exec, value, gradient, state);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::by_class;
-
-    #[test]
-    fn a_batch_in_the_order_of_its_classes_has_each_sample_as_often_as_it_was_drawn() {
-        let labels = [2, 0, 255, 2, 0, 7];
-        let mut to = [99; 8];
-        by_class(&[5, 0, 3, 3, 2, 4, 0, 1], &labels, &mut to);
-        assert_eq!(to, [4, 1, 0, 3, 3, 0, 5, 2]);
-        by_class(&[], &labels, &mut []);
     }
 }

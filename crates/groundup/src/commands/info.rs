@@ -6,6 +6,8 @@ use tensor::Exec;
 use tensor::gemm::tile_names;
 use tensor::isa::{AnyIsa, VARIABLE};
 use tensor::limits::{Level, Limits};
+use tensor::machine::Caches;
+use tensor::machine::caches::VARIABLE as CACHES_VARIABLE;
 use tensor::probe;
 
 /// Says what this machine can do.
@@ -15,9 +17,9 @@ pub fn run() -> Result<(), Failure> {
     say!("ISA        {} (available: {}; {VARIABLE} forces one)", exec.isa().name(), available.join(", "))?;
     say!("tiles      {}", tile_names(exec.isa()).join(", "))?;
     say!("threads    {}", cores())?;
-    let caches = probe::cache_sizes();
-    let sizes: Vec<String> = caches.iter().map(|(level, bytes)| format!("{level} {} KiB", bytes >> 10)).collect();
-    say!("caches     {}", if sizes.is_empty() { "unknown".to_owned() } else { sizes.join(", ") })?;
+    let sizes = exec.caches().levels().map(|(level, bytes)| format!("{level} {} KiB", bytes >> 10));
+    let forced = if exec.caches() == Caches::of_this_machine() { "" } else { ", not this machine's own" };
+    say!("caches     {} ({CACHES_VARIABLE} sets them{forced})", sizes.collect::<Vec<_>>().join(", "))?;
     let limits = Limits::measure(exec);
     for isa in AnyIsa::available() {
         let peak = if isa.name() == exec.isa().name() { limits.peak } else { probe::fma_peak(Exec::with_isa(isa, 1)) };

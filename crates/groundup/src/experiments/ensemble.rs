@@ -9,7 +9,7 @@ use crate::language::words;
 use crate::statistics::{mean, plus_minus, spread};
 use layers::{Batch, Pass, count_right};
 use serde_json::{Value, json};
-use tensor::vec::{ByteRows, NonzeroBlocks, exp};
+use tensor::vec::{ByteRows, exp};
 use tensor::{Exec, View};
 use train::{Error, Samples, Trainer};
 
@@ -45,22 +45,16 @@ impl Ensemble {
     /// outputs over the test images. A mask is an image's own: each image is judged by so many sub-networks.
     pub fn of(exec: Exec, trainer: &mut Trainer, test: &Samples) -> Result<Self, Error> {
         let scaled = trainer.accuracy(test)?;
-        let (test, found) = (test.dataset(), test.nonzero(exec));
+        let test = test.dataset();
         let (steps, network) = (trainer.steps(), trainer.network());
         let classes = network.architecture().classes;
         let indices: Vec<usize> = (0..test.len()).collect();
-        // A batch is multiplied for every sub-network. Where products take lists of a row each, they are made once. (Lists
-        // of two are for images that are alike, which these are not: they are in the order of the files.)
-        let form = found.and_then(|found| network.block_of(exec, found)).filter(|form| form.rows == 1);
         let mut right = vec![0_usize; SIZES.len()];
         let batches = indices.chunks(TOGETHER).zip(test.labels().chunks(TOGETHER));
         for (number, (images, labels)) in batches.enumerate() {
             let mut sums = vec![0.0; images.len() * classes];
             let mut sampled = 0;
-            let blocks = found.zip(form).map(|(found, form)| NonzeroBlocks::of(found, images, form));
-            let rows = ByteRows::new(test.pixels(), test.width(), images);
-            let rows = found.into_iter().fold(rows, ByteRows::with_nonzero);
-            let batch = Batch::Bytes(blocks.iter().fold(rows, ByteRows::with_blocks));
+            let batch = Batch::Bytes(ByteRows::new(test.pixels(), test.width(), images));
             for (size, right) in SIZES.into_iter().zip(&mut right) {
                 while sampled < size {
                     // A step of its own for each batch and sub-network: no two share their masks.
