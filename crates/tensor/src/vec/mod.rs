@@ -1,7 +1,7 @@
-//! Vector math: elementary functions, reductions and random lanes, one a file.
+//! Vector math: elementary functions, reductions, passes down columns, and random lanes, one a file.
 //!
-//! Each file has a *lane* function, generic over the ISA, to be used inside other kernels
-//! (`exp_lanes(isa, x)`), and most a *slice* function that runs it over memory (`exp(exec, x, y)`).
+//! Each file has a *lane* function, generic over the ISA, for use inside other kernels (`exp_lanes(isa, x)`). Most have
+//! a *slice* function too, which runs the lane function over memory (`exp(exec, x, y)`).
 
 mod bytes;
 mod columns;
@@ -10,6 +10,7 @@ mod exp;
 mod ln;
 mod map;
 mod normal;
+mod pass;
 mod random;
 mod reduce;
 mod share;
@@ -19,12 +20,13 @@ mod tanh;
 
 pub use bytes::ByteRows;
 pub(crate) use bytes::{BYTE_VALUES, prefetch_bytes};
-pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, each, once, pass};
+pub use columns::{Columns, ColumnsMut};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};
 pub use map::{LaneFunction, map_lanes, map_rows, map2_rows, scale, scale_rows};
 pub use normal::normal_pairs;
+pub use pass::{ASCENDING, BlockKernel, DESCENDING, each, once, pass};
 pub use random::{LaneRng, uniform_lanes};
 pub use reduce::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};
 pub(crate) use share::Slices;
