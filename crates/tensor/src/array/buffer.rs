@@ -77,6 +77,12 @@ impl<T: Element> DerefMut for AlignedBuf<T> {
     }
 }
 
+impl<T: Element> std::fmt::Debug for AlignedBuf<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AlignedBuf of {} elements", self.len)
+    }
+}
+
 impl<T: Element> Clone for AlignedBuf<T> {
     fn clone(&self) -> Self {
         let mut copy = Self::zeroed(self.len);

@@ -116,6 +116,18 @@ pub enum ShapeError {
     },
 }
 
+impl ShapeError {
+    /// The error of two operands of `what` that do not go together, by a rule.
+    pub fn mismatch(
+        what: &'static str,
+        (left_name, left): (&'static str, &[usize]),
+        (right_name, right): (&'static str, &[usize]),
+        rule: &'static str,
+    ) -> Self {
+        Self::Mismatch { what, left_name, left: left.to_vec(), right_name, right: right.to_vec(), rule }
+    }
+}
+
 /// Row-major strides: the last axis is adjacent in memory. `[2, 3, 4]` gives `[12, 4, 1]`.
 pub fn contiguous_strides<const N: usize>(shape: [usize; N]) -> [usize; N] {
     let mut strides = [1_usize; N];

@@ -110,7 +110,6 @@ pub(super) fn panel_groups(tiles: &Tiles, columns: usize) -> [PanelGroup; 3] {
 mod tests {
     use super::*;
     use crate::isa::AnyIsa;
-    use crate::machine::Caches;
 
     #[test]
     fn panels_cover_the_columns_once_and_fit_the_tiles() {
@@ -124,19 +123,6 @@ mod tests {
                     next += group.panels * group.halves * HALF_LANES;
                 }
                 assert!((columns..columns + HALF_LANES).contains(&next), "{columns} columns in {next}");
-            }
-        }
-    }
-
-    #[test]
-    fn blocks_fit_what_scratch_is_sized_for_on_every_machine() {
-        for isa in AnyIsa::available() {
-            for [l1, l2] in
-                [[512, 4 << 10], [32 << 10, 256 << 10], [48 << 10, 2 << 20], [128 << 10, 12 << 20], [1 << 20, 1 << 30]]
-            {
-                let exec = Exec::with_isa(isa, 1).with_caches(Caches { l1, l2, l3: 0 });
-                let blocking = Blocking::of(exec);
-                assert!(blocking.kc <= MOST_STEPS && blocking.kc * blocking.nc <= MOST_OF_B, "{blocking:?}");
             }
         }
     }

@@ -13,7 +13,7 @@
 //! store their partial chains as they are.
 
 use super::row::Row;
-use crate::array::View;
+use crate::array::{ShapeError, View};
 use crate::isa::{Isa, LANES};
 
 /// What is done to each element of C as it is stored for the last time.
@@ -35,12 +35,18 @@ pub enum Epilogue<'a> {
 
 impl Epilogue<'_> {
     /// Whether what it reads goes with a C of this shape.
-    pub(crate) fn fits(&self, c: [usize; 2]) -> bool {
-        match self {
-            Self::None => true,
-            Self::Bias(bias) | Self::BiasRelu(bias) | Self::BiasReluScale(bias, _) => bias.len() == c[1],
-            Self::Gate(gate) => gate.shape() == c && (gate.strides()[1] == 1 || c[1] <= 1),
-        }
+    pub(crate) fn check(&self, c: [usize; 2]) -> Result<(), ShapeError> {
+        let (name, shape, rule): (_, &[usize], _) = match self {
+            Self::Bias(bias) | Self::BiasRelu(bias) | Self::BiasReluScale(bias, _) if bias.len() != c[1] => {
+                ("the bias", &[bias.len()], "the bias must have one element a column")
+            }
+            Self::Gate(gate) if gate.shape() != c => ("the gate", &gate.shape(), "they must be equal"),
+            Self::Gate(gate) if gate.strides()[1] != 1 && c[1] > 1 => {
+                ("strides of the gate", &gate.strides(), "its columns must be adjacent")
+            }
+            _ => return Ok(()),
+        };
+        Err(ShapeError::mismatch("matrix product", ("C", &c), (name, shape), rule))
     }
 }
 

@@ -14,32 +14,17 @@
 //! A thread packs what it reads. So no thread waits for another inside of a product; where the threads share the rows,
 //! each packs all of B, which a plan does only if B is small or A's rows are packed too.
 
+use super::Rhs;
 use super::blocking::{MOST_OF_B, MOST_STEPS, column_blocks, step_blocks};
 use super::epilogue::{Epilogue, Output};
-use super::macrokernel::{Block, MOST_ROWS_PACKED};
+use super::macrokernel::{Block, MOST_ROWS_PACKED, Operands};
 use super::packed_b::pack_block;
 use super::plan::{Plan, SourceOfB, Split};
-use super::{PackedB, Rhs};
 use crate::array::{View, ViewMut};
 use crate::isa::LANES;
 use crate::machine::scratch::{Arena, bytes_of, with_scratch};
 use crate::threads::{parallel, share};
 use std::ops::Range;
-
-/// The operands as pointers, for all threads.
-#[derive(Clone, Copy)]
-pub(super) struct Operands<'a> {
-    pub a: *const f32,
-    /// B[0, 0], and how many floats are readable from there on; if B came packed, its panels instead.
-    pub b: *const f32,
-    pub b_len: usize,
-    pub packed: Option<&'a PackedB>,
-    pub beta: f32,
-    pub output: Output,
-}
-
-// SAFETY: A and B are only read; the threads write disjoint rows or columns of C.
-unsafe impl Sync for Operands<'_> {}
 
 /// Bytes of scratch that a thread needs for a product of this shape, on any machine: a block of B and rows of A.
 pub(crate) fn scratch_bytes([m, k, n]: [usize; 3]) -> usize {
@@ -103,7 +88,7 @@ impl Plan {
         assert!(self.is_for(a, b), "the plan {self} is run with an A of {:?} and another B", a.shape());
         let ([m, _, n], [c_row, c_column]) = (self.shape, c.strides());
         assert!(c.shape() == [m, n] && (c_column == 1 || n == 1), "C is {:?}, {:?} apart", c.shape(), c.strides());
-        assert!(epilogue.fits([m, n]), "what the epilogue reads does not fit a C of {m}x{n}");
+        assert!(epilogue.check([m, n]).is_ok(), "what the epilogue reads does not fit a C of {m}x{n}");
         let output = Output::new(c.data_mut().as_mut_ptr(), c_row, epilogue);
         let (b, b_len, packed) = match b {
             Rhs::Floats(b) => (b.data().as_ptr(), b.data().len(), None),

@@ -18,9 +18,9 @@
 use super::blocking::{PanelGroup, panel_groups};
 use super::epilogue::Output;
 use super::kernels::{Kernel, Tiles};
-use super::loops::Operands;
 use super::microkernel::Tile;
 use super::pack::PackRows;
+use super::packed_b::PackedB;
 use super::plan::{Plan, SourceOfB};
 use super::row::{HALF_LANES, tail};
 use crate::isa::LANES;
@@ -31,6 +31,21 @@ const TILES_PACKED: usize = 8;
 
 /// Rows of A that are packed together, at most: tiles of 20 rows are the tallest.
 pub(super) const MOST_ROWS_PACKED: usize = 20 * TILES_PACKED;
+
+/// The operands as pointers, for all threads.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a> {
+    pub a: *const f32,
+    /// B[0, 0], and how many floats are readable from there on; if B came packed, its panels instead.
+    pub b: *const f32,
+    pub b_len: usize,
+    pub packed: Option<&'a PackedB>,
+    pub beta: f32,
+    pub output: Output,
+}
+
+// SAFETY: A and B are only read; the threads write disjoint rows or columns of C.
+unsafe impl Sync for Operands<'_> {}
 
 /// A block of B, and what the tiles that read it have in common.
 pub(super) struct Block<'a> {
@@ -220,25 +235,5 @@ impl Heights {
     /// The first row of a tile; of the tile behind the last, the number of rows.
     fn first_row(&self, tile: usize) -> usize {
         tile * self.height - tile.saturating_sub(self.taller)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heights_differ_by_one_row_at_most_and_cover_all_rows() {
-        for rows in 1..200 {
-            for tallest in [1, 4, 6, 14, 20] {
-                let cut = Heights::new(rows, tallest);
-                let heights: Vec<usize> =
-                    (0..cut.tiles).map(|tile| cut.first_row(tile + 1) - cut.first_row(tile)).collect();
-                assert_eq!(heights.iter().sum::<usize>(), rows);
-                assert_eq!(cut.tiles, rows.div_ceil(tallest), "no more tiles than needed");
-                let (short, tall) = (heights[heights.len() - 1], heights[0]);
-                assert!(tall <= tallest && tall - short <= 1 && short >= 1, "{heights:?}");
-            }
-        }
     }
 }

@@ -25,7 +25,7 @@ use std::ops::Range;
 /// assert_eq!(c, expected);
 /// # Ok::<(), tensor::ShapeError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PackedB {
     panels: AlignedBuf<f32>,
     shape: [usize; 2],
@@ -111,11 +111,5 @@ pub(super) unsafe fn pack_block(
             // SAFETY: the panel is inside the block, and `to` was just sliced.
             exec.run(unsafe { panel.op() });
         }
-    }
-}
-
-impl std::fmt::Debug for PackedB {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PackedB").field("shape", &self.shape).field("isa", &self.isa).finish_non_exhaustive()
     }
 }

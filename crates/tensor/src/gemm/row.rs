@@ -116,15 +116,3 @@ impl<I: Isa, const NV: usize> Row<I, NV> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tail_is_what_is_left_for_the_last_vector() {
-        for (columns, halves, expected) in [(16, 2, 16), (1, 2, 1), (8, 1, 8), (3, 1, 3), (100, 13, 4), (104, 13, 8)] {
-            assert_eq!(tail(columns, halves), expected, "{columns} columns in {halves} half vectors");
-        }
-    }
-}

@@ -12,26 +12,16 @@
 mod update;
 
 pub use crate::gemm::{Epilogue, PackedB, Plan, Rhs};
-pub use crate::sparse::Lhs;
+pub use crate::vec::{Lhs, Zeros};
 pub use update::{update, update_pays};
 
-use crate::array::{AlignedBuf, ShapeError, View, ViewMut};
+use crate::array::{ShapeError, Tensor, View, ViewMut};
 use crate::exec::Exec;
 use crate::gemm::{self, Output};
-use crate::machine::scratch::with_scratch;
+use crate::machine::scratch::{bytes_of, with_scratch};
 use crate::sparse;
 use crate::vec;
 use std::ops::Range;
-
-/// Whether A may hold zeros worth skipping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Zeros {
-    /// It may: some of its rows are looked at, and if there are many zeros they are skipped.
-    #[default]
-    Ask,
-    /// It has none to speak of: every step is done.
-    Never,
-}
 
 /// One matrix product, ready to run: C ← epilogue(α·A·B + β·C).
 ///
@@ -86,14 +76,9 @@ impl<'a> Gemm<'a> {
     /// The plan of the dense product of these shapes and strides. For [`Gemm::run_planned`], and to look at.
     pub fn plan(&self, exec: Exec) -> Plan {
         let [m, k] = self.a.shape();
-        let strides = match self.a {
-            Lhs::Floats(a) => a.strides(),
-            Lhs::Bytes(_) => [k, 1],
-            Lhs::BytesTransposed(_) => [1, m],
-        };
         match self.b {
-            Rhs::Floats(b) => Plan::new(exec, [m, k, b.cols()], strides, b.strides()),
-            Rhs::Packed(b) => Plan::with_packed(exec, m, strides, b),
+            Rhs::Floats(b) => Plan::new(exec, [m, k, b.cols()], self.a.strides(), b.strides()),
+            Rhs::Packed(b) => Plan::with_packed(exec, m, self.a.strides(), b),
         }
     }
 
@@ -170,15 +155,14 @@ impl<'a> Gemm<'a> {
 
     /// Computes C with every step. An A of bytes is converted first, some rows of C at a time.
     fn dense(mut self, plan: &Plan) {
-        let a = match self.a {
-            Lhs::Floats(a) => return plan.run(a, self.b, self.beta, self.c, self.epilogue),
-            bytes => bytes,
-        };
-        let ([m, k], exec) = (a.shape(), plan.exec());
+        if let Lhs::Floats(a) = self.a {
+            return plan.run(a, self.b, self.beta, self.c, self.epilogue);
+        }
+        let (a, [m, k], exec) = (self.a, self.a.shape(), plan.exec());
         with_scratch(converted_bytes([m, k]), |mut arena| {
             let floats = arena.take::<f32>(m.min(CONVERTED_ROWS) * k);
             for rows in pieces(m, CONVERTED_ROWS) {
-                let a = convert(exec, a, rows.clone(), floats);
+                let a = a.rows(exec, rows.clone(), floats);
                 let epilogue = match self.epilogue {
                     Epilogue::Gate(gate) => Epilogue::Gate(rows_of(gate, &rows)),
                     other => other,
@@ -192,18 +176,9 @@ impl<'a> Gemm<'a> {
 
     /// α·A in the place of A.
     fn scale_a(self, exec: Exec) -> Result<(), ShapeError> {
-        let [m, k] = self.a.shape();
-        let (mut scaled, mut row) = (AlignedBuf::zeroed(m * k), vec![0.0; k]);
-        for (i, to) in scaled.chunks_exact_mut(k.max(1)).enumerate() {
-            match self.a {
-                Lhs::Floats(a) => (0..k).for_each(|p| row[p] = a[[i, p]]),
-                bytes => drop(convert(exec, bytes, i..i + 1, &mut row)),
-            }
-            vec::scale(exec, self.alpha, &row, to);
-        }
-        let a = Lhs::Floats(View::new(&scaled, [m, k])?);
-        Gemm { alpha: 1.0, a, b: self.b, beta: self.beta, c: self.c, epilogue: self.epilogue, zeros: self.zeros }
-            .run(exec)
+        let (a, mut scaled) = (self.a.to_tensor(exec), Tensor::zeros(self.a.shape()));
+        vec::scale(exec, self.alpha, a.as_slice(), scaled.as_mut_slice());
+        Gemm { alpha: 1.0, a: scaled.view().into(), c: self.c, ..self }.run(exec)
     }
 
     /// A C whose columns are not adjacent: as Cᵀ = Bᵀ·Aᵀ if its rows are (the same chains), else beside its place.
@@ -213,9 +188,8 @@ impl<'a> Gemm<'a> {
         {
             return Gemm { a: b.t().into(), b: a.t().into(), c: self.c.t(), ..self }.run(exec);
         }
-        let shape @ [m, n] = self.c.shape();
-        let mut beside = AlignedBuf::zeroed(m * n);
-        let mut c = ViewMut::new(&mut beside, shape)?;
+        let mut beside = Tensor::zeros(self.c.shape());
+        let mut c = beside.view_mut();
         if self.beta != 0.0 {
             c.copy_from(self.c.view())?;
         }
@@ -233,26 +207,14 @@ impl<'a> Gemm<'a> {
         if c != [a[0], b[1]] {
             return Err(mismatch("A·B", &[a[0], b[1]], "C", &c, "they must be equal"));
         }
-        match self.epilogue {
-            epilogue if epilogue.fits(c) => Ok(()),
-            Epilogue::Gate(gate) if gate.shape() == c => {
-                Err(mismatch("C", &c, "strides of the gate", &gate.strides(), "its columns must be adjacent"))
-            }
-            Epilogue::Gate(gate) => Err(mismatch("C", &c, "the gate", &gate.shape(), "they must be equal")),
-            Epilogue::Bias(bias) | Epilogue::BiasRelu(bias) | Epilogue::BiasReluScale(bias, _) => {
-                Err(mismatch("C", &c, "the bias", &[bias.len()], "the bias must have one element a column"))
-            }
-            Epilogue::None => Ok(()),
-        }
+        self.epilogue.check(c)
     }
 }
 
-/// Rows of C whose A is converted from bytes at a time: scratch is bounded, and a packed B is used often.
+/// Rows of C whose A is converted from bytes at a time, so that scratch is bounded; and bytes for them.
 const CONVERTED_ROWS: usize = 256;
-
-/// Bytes of scratch for them.
 fn converted_bytes([m, k]: [usize; 2]) -> usize {
-    crate::machine::scratch::bytes_of::<f32>(m.min(CONVERTED_ROWS) * k)
+    bytes_of::<f32>(m.min(CONVERTED_ROWS) * k)
 }
 
 /// Bytes of scratch that a product of this shape needs, on any machine, whichever way it takes. To be announced
@@ -273,24 +235,6 @@ fn rows_of<'a>(x: View<'a, f32, 2>, rows: &Range<usize>) -> View<'a, f32, 2> {
     x.slice(0, rows.clone()).expect("the rows are inside the matrix")
 }
 
-/// Rows of an A of bytes as floats, in `to`.
-fn convert<'a>(exec: Exec, a: Lhs<'_>, rows: Range<usize>, to: &'a mut [f32]) -> View<'a, f32, 2> {
-    let (m, [_, k]) = (rows.len(), a.shape());
-    let (shape, transposed) = match a {
-        Lhs::Bytes(bytes) => {
-            bytes.block(exec, rows, 0..k, to, k);
-            ([m, k], false)
-        }
-        Lhs::BytesTransposed(bytes) => {
-            bytes.block(exec, 0..k, rows, to, m);
-            ([k, m], true)
-        }
-        Lhs::Floats(_) => unreachable!("floats are read where they are"),
-    };
-    let view = View::new(to, shape).expect("there is room for the rows");
-    if transposed { view.t() } else { view }
-}
-
 fn mismatch(
     left_name: &'static str,
     left: &[usize],
@@ -298,8 +242,7 @@ fn mismatch(
     right: &[usize],
     rule: &'static str,
 ) -> ShapeError {
-    let (left, right) = (left.to_vec(), right.to_vec());
-    ShapeError::Mismatch { what: "matrix product", left_name, left, right_name, right, rule }
+    ShapeError::mismatch("matrix product", (left_name, left), (right_name, right), rule)
 }
 
 /// Whether the shapes of A and B go together.

@@ -10,15 +10,15 @@
 //! its place, which is still in a near cache when the update reads it. Each element is the same chain over k, so the bits
 //! are those of the stored product.
 
-use super::{CONVERTED_ROWS, Zeros, check_inner, convert, converted_bytes, mismatch, pieces, rows_of};
+use super::{CONVERTED_ROWS, Zeros, check_inner, converted_bytes, mismatch, pieces, rows_of};
 use crate::array::{ShapeError, View, ViewMut};
 use crate::exec::Exec;
 use crate::gemm::{Epilogue, Output, Plan, threads_for};
 use crate::isa::LANES;
 use crate::machine::scratch::{Arena, bytes_of, with_scratch};
-use crate::sparse::{self, Cut, Group, Lhs, Panel};
+use crate::sparse::{self, Cut, Group, Panel};
 use crate::threads::{parallel, share};
-use crate::vec::Slices;
+use crate::vec::{Lhs, Slices};
 use std::ops::Range;
 
 /// Rows of a panel: of a dense product eight tiles of AVX2's six, and of a sparse one, whose panel of B comes to L1 for
@@ -113,10 +113,7 @@ fn dense(exec: Exec, a: Lhs<'_>, b: View<'_, f32, 2>, rows: Range<usize>, mut ar
     };
     for group in pieces(rows.len(), CONVERTED_ROWS) {
         let group = rows.start + group.start..rows.start + group.end;
-        let a = match a {
-            Lhs::Floats(a) => rows_of(a, &group),
-            bytes => convert(exec, bytes, group.clone(), floats),
-        };
+        let a = a.rows(exec, group.clone(), floats);
         for panel in pieces(group.len(), DENSE_ROWS) {
             let (a, shape) = (rows_of(a, &panel), [panel.len(), n]);
             let plan = Plan::new(exec, [panel.len(), k, n], a.strides(), b.strides());

@@ -13,13 +13,12 @@
 //! A row whose element is too small ([`super::guard`]) gets all bits, from that block of k on. That there is such an
 //! element is found for all rows of a block at once; only then each row is asked.
 
-use super::Lhs;
 use super::guard::{Sizes, least_sizes};
 use crate::exec::Exec;
 use crate::gemm::PackPanel;
 use crate::isa::{Isa, LANES, Op};
 use crate::machine::scratch::Arena;
-use crate::vec::{ByteRows, prefetch_bytes};
+use crate::vec::{ByteRows, Lhs, prefetch_bytes};
 use std::ops::Range;
 
 /// Steps of a block of k, at most: the bits of a word.

@@ -11,13 +11,14 @@
 use super::bitmap::{MOST_ROWS, MOST_STEPS, Rows, all, blocks, row_of_bytes};
 use super::kernel::Block;
 use super::kernels::{Kernels, WIDEST};
-use super::{Group, Lhs, Panel};
+use super::{Group, Panel};
 use crate::array::View;
 use crate::exec::Exec;
 use crate::gemm::{HALF_LANES, Output, tail, threads_for};
 use crate::isa::LANES;
 use crate::machine::scratch::{bytes_of, with_scratch};
 use crate::threads::{parallel, share};
+use crate::vec::Lhs;
 use std::ops::Range;
 
 /// How a product is cut into groups, panels and blocks.

@@ -18,8 +18,8 @@
 //! dX = dY·Wᵀ A is row-major and may be a small gradient: 59 and 44. In dW = Xᵀ·dY A is transposed and holds activations,
 //! and B is the gradient: 40 and 63. A byte is 0 or at least 2⁻⁸.
 
-use super::Lhs;
 use crate::isa::{Isa, LANES, Op};
+use crate::vec::Lhs;
 
 /// The least sizes of elements of A and of B that are not 0: with them no product underflows.
 pub(super) fn least_sizes(a: Lhs<'_>) -> [f32; 2] {

@@ -46,55 +46,11 @@ pub(crate) use bitmap::Group;
 pub(crate) use driver::{Cut, multiply, multiply_rows, scratch_bytes};
 pub(crate) use panel::Panel;
 
-use crate::array::View;
 use crate::exec::Exec;
 use crate::gemm;
 use crate::machine::scratch::with_scratch;
-use crate::vec::ByteRows;
+use crate::vec::Lhs;
 use kernels::Kernels;
-
-/// The operand A.
-#[derive(Clone, Copy, Debug)]
-pub enum Lhs<'a> {
-    /// m×k floats, any strides.
-    Floats(View<'a, f32, 2>),
-    /// m rows of k bytes, each of which stands for the float byte / 255.
-    Bytes(ByteRows<'a>),
-    /// The transpose of k rows of m bytes.
-    BytesTransposed(ByteRows<'a>),
-}
-
-impl<'a> From<View<'a, f32, 2>> for Lhs<'a> {
-    fn from(a: View<'a, f32, 2>) -> Self {
-        Self::Floats(a)
-    }
-}
-
-impl<'a> From<ByteRows<'a>> for Lhs<'a> {
-    fn from(a: ByteRows<'a>) -> Self {
-        Self::Bytes(a)
-    }
-}
-
-impl Lhs<'_> {
-    /// The transpose; nothing is copied.
-    pub fn t(self) -> Self {
-        match self {
-            Self::Floats(a) => Self::Floats(a.t()),
-            Self::Bytes(a) => Self::BytesTransposed(a),
-            Self::BytesTransposed(a) => Self::Bytes(a),
-        }
-    }
-
-    /// m and k.
-    pub fn shape(&self) -> [usize; 2] {
-        match self {
-            Self::Floats(a) => a.shape(),
-            Self::Bytes(a) => a.shape(),
-            Self::BytesTransposed(a) => [a.shape()[1], a.shape()[0]],
-        }
-    }
-}
 
 /// Rows of C, and steps of k, below which nobody looks for zeros: the bitmap and the panels would cost more than the
 /// product.
