@@ -16,7 +16,8 @@
 
 use crate::config::{Config, Settings, difference};
 use crate::error::Error;
-use crate::model::{bytes_of, fill, fill_network, one_line, parse, serialize};
+use crate::model::{bytes_of, fill, fill_network, parse, serialize};
+use crate::text::one_line;
 use crate::trainer::Trainer;
 use mnist_io::Dataset;
 use mnist_io::file::write_atomically;

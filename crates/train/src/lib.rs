@@ -13,7 +13,7 @@
 //! | `checkpoint.rs` | runs that can be taken up again |
 //! | `search.rs` | random search over log ranges, and narrowing them |
 //! | `study.rs` | the trials of a search in an Optuna journal, shared by processes |
-//! | `lock.rs` | the lock of a journal |
+//! | `text.rs` | texts of foreign files in messages |
 //! | `decimal.rs` | powers of ten with the same bits everywhere |
 //!
 //! A run is a function of its [`Config`] and the data: not of threads, ISA or time.
@@ -24,13 +24,13 @@ mod checkpoint;
 mod config;
 pub mod decimal;
 mod error;
-mod lock;
 mod log;
 mod model;
 mod run;
 mod samples;
 pub mod search;
 mod study;
+mod text;
 mod trainer;
 mod workload;
 

@@ -7,6 +7,7 @@
 use crate::checkpoint::RunState;
 use crate::config::Preset;
 use crate::error::Error;
+use crate::text::one_line;
 use layers::{Activation, Architecture, Init, Network, Parameter, Role};
 use mnist_io::file::{hex, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -60,11 +61,6 @@ pub(crate) type Named = (String, Vec<usize>, Vec<u8>);
 /// Floats as a file has them.
 pub(crate) fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// The names in a foreign file may hold anything; a message is one line.
-pub(crate) fn one_line(what: &str) -> String {
-    what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The named tensors of a network: parameters and running statistics.

@@ -14,7 +14,6 @@
 use crate::config::{Config, Length};
 use crate::decimal::{exp10, log10};
 use crate::error::Error;
-use crate::lock::random;
 use crate::samples::Samples;
 use crate::study::Study;
 use crate::trainer::Trainer;
@@ -24,6 +23,7 @@ use mnist_io::dataset::shuffle;
 use rand::Rng;
 use rayon::prelude::*;
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::iter::{StepBy, from_fn};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -312,6 +312,11 @@ impl Search {
         }
         Ok(trial)
     }
+}
+
+/// A number that differs between processes, and from call to call.
+fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 /// The random stream of a trial: a function of (seed, number) alone.
