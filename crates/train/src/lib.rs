@@ -11,7 +11,8 @@
 //! | `log.rs` | the run as JSON lines |
 //! | `model.rs` | models as safetensors files |
 //! | `checkpoint.rs` | runs that can be taken up again |
-//! | `search.rs` | random search over log ranges, and narrowing them |
+//! | `search.rs` | random search over log ranges, as a description |
+//! | `trials.rs` | running the trials of a search |
 //! | `study.rs` | the trials of a search in an Optuna journal, shared by processes |
 //! | `text.rs` | texts of foreign files in messages |
 //! | `decimal.rs` | powers of ten with the same bits everywhere |
@@ -32,6 +33,7 @@ pub mod search;
 mod study;
 mod text;
 mod trainer;
+mod trials;
 mod workload;
 
 pub use checkpoint::Checkpoints;

@@ -4,8 +4,7 @@
 //! `layers.0.bias`, `layers.1.gamma`, `layers.1.running_mean`. What the network is made of stands as JSON under the one
 //! metadata key `groundup`: with a second key the file's bytes would depend on the writer's hash seed.
 
-use crate::checkpoint::RunState;
-use crate::config::Preset;
+use crate::config::{Preset, Settings};
 use crate::error::Error;
 use crate::text::one_line;
 use layers::{Activation, Architecture, Init, Network, Parameter, Role};
@@ -42,6 +41,16 @@ pub(crate) struct Description {
     /// Of a checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunState>,
+}
+
+/// What the JSON of a checkpoint says of the run besides.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RunState {
+    pub settings: Settings,
+    pub steps: u64,
+    /// The losses as bits: a decimal may be read back as a neighbouring value.
+    pub last_loss: u64,
+    pub epoch_loss: u64,
 }
 
 /// SHA-256 over all parameters' little-endian bytes, in network order.
