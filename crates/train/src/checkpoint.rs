@@ -16,11 +16,11 @@
 
 use crate::config::{Config, Settings, difference};
 use crate::error::Error;
-use crate::model::{bytes_of, fill, fill_network, one_line, parse, serialize};
+use crate::model::{RunState, bytes_of, fill, fill_network, parse, serialize};
+use crate::text::one_line;
 use crate::trainer::Trainer;
 use mnist_io::Dataset;
 use mnist_io::file::write_atomically;
-use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tensor::Exec;
@@ -32,16 +32,6 @@ pub struct Checkpoints {
     pub path: PathBuf,
     /// Steps from one to the next; there is also one after the last step.
     pub every: u64,
-}
-
-/// What a checkpoint's JSON says of the run.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RunState {
-    settings: Settings,
-    steps: u64,
-    /// The losses as bits: a decimal may come back as its neighbour.
-    last_loss: u64,
-    epoch_loss: u64,
 }
 
 /// Most steps of a run that is taken up: as many batches are drawn again, which takes minutes.

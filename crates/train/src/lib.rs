@@ -11,9 +11,10 @@
 //! | `log.rs` | the run as JSON lines |
 //! | `model.rs` | models as safetensors files |
 //! | `checkpoint.rs` | runs that can be taken up again |
-//! | `search.rs` | random search over log ranges, and narrowing them |
+//! | `search.rs` | random search over log ranges, as a description |
+//! | `trials.rs` | running the trials of a search |
 //! | `study.rs` | the trials of a search in an Optuna journal, shared by processes |
-//! | `lock.rs` | the lock of a journal |
+//! | `text.rs` | texts of foreign files in messages |
 //! | `decimal.rs` | powers of ten with the same bits everywhere |
 //!
 //! A run is a function of its [`Config`] and the data: not of threads, ISA or time.
@@ -24,14 +25,15 @@ mod checkpoint;
 mod config;
 pub mod decimal;
 mod error;
-mod lock;
 mod log;
 mod model;
 mod run;
 mod samples;
 pub mod search;
 mod study;
+mod text;
 mod trainer;
+mod trials;
 mod workload;
 
 pub use checkpoint::Checkpoints;

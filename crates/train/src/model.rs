@@ -4,9 +4,9 @@
 //! `layers.0.bias`, `layers.1.gamma`, `layers.1.running_mean`. What the network is made of stands as JSON under the one
 //! metadata key `groundup`: with a second key the file's bytes would depend on the writer's hash seed.
 
-use crate::checkpoint::RunState;
-use crate::config::Preset;
+use crate::config::{Preset, Settings};
 use crate::error::Error;
+use crate::text::one_line;
 use layers::{Activation, Architecture, Init, Network, Parameter, Role};
 use mnist_io::file::{hex, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -43,6 +43,16 @@ pub(crate) struct Description {
     pub run: Option<RunState>,
 }
 
+/// What the JSON of a checkpoint says of the run besides.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RunState {
+    pub settings: Settings,
+    pub steps: u64,
+    /// The losses as bits: a decimal may be read back as a neighbouring value.
+    pub last_loss: u64,
+    pub epoch_loss: u64,
+}
+
 /// SHA-256 over all parameters' little-endian bytes, in network order.
 pub fn weights_sha256(network: &mut Network) -> String {
     let mut hasher = Sha256::new();
@@ -60,11 +70,6 @@ pub(crate) type Named = (String, Vec<usize>, Vec<u8>);
 /// Floats as a file has them.
 pub(crate) fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// The names in a foreign file may hold anything; a message is one line.
-pub(crate) fn one_line(what: &str) -> String {
-    what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The named tensors of a network: parameters and running statistics.

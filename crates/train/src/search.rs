@@ -1,34 +1,26 @@
-//! Hyper-parameter search (chapter 6.5): random samples of log ranges, judged on validation data, and the ranges
-//! narrowed.
+//! Hyper-parameter search (chapter 6.5), as a description: ranges, rounds, shards, and which trials they make.
+//! `trials.rs` runs it.
 //!
 //! ```text
 //! trial i:  u, v uniform in [0, 1), a function of (seed, i)
 //!           learning rate 10^(low + u·(high − low)), weight decay likewise, training seed a function of (seed, i)
 //!           train; the trial's worth is its accuracy on the validation samples at the end
-//! round:    some trials; the next round's ranges are what the best fifth of all trials so far span
+//! round:    a number of trials; the next round's ranges are what the best fifth of all trials so far span
 //! ```
 //!
-//! Nothing of a trial depends on another one in its round, so a round gives the same results with any number of jobs,
-//! and a share of it can be done elsewhere ([`Shard`]), and what was done before need not be done again ([`Study`]).
+//! Nothing of a trial depends on another one in its round. So a round gives the same results with any number of jobs,
+//! a share of it can be done elsewhere ([`Shard`]), and what was done before need not be done again
+//! ([`Study`](crate::Study)).
 
 use crate::config::{Config, Length};
 use crate::decimal::{exp10, log10};
 use crate::error::Error;
-use crate::lock::random;
-use crate::samples::Samples;
-use crate::study::Study;
-use crate::trainer::Trainer;
 use layers::{Stream, stream};
 use mnist_io::Dataset;
 use mnist_io::dataset::shuffle;
 use rand::Rng;
-use rayon::prelude::*;
-use std::collections::VecDeque;
-use std::iter::{StepBy, from_fn};
+use std::iter::StepBy;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
-use tensor::Exec;
 use tensor::vec::LaneRng;
 
 /// A range of a positive number, sampled uniformly in its logarithm.
@@ -150,6 +142,19 @@ impl Found {
         ranking.sort_by(|a, b| b.score().total_cmp(&a.score()).then(a.number.cmp(&b.number)));
         ranking
     }
+
+    /// The ranges of the next round: what the best fifth of all trials so far span, inside the ranges of this one.
+    pub(crate) fn narrowed(&self, [learning_rate, weight_decay]: [LogRange; 2]) -> [LogRange; 2] {
+        let ranking = self.ranking();
+        let best = ranking[..ranking.len().div_ceil(5)].iter();
+        if ranking.is_empty() {
+            return [learning_rate, weight_decay];
+        }
+        [
+            learning_rate.narrowed(best.clone().map(|trial| trial.learning_rate)),
+            weight_decay.narrowed(best.map(|trial| trial.weight_decay)),
+        ]
+    }
 }
 
 /// Shuffles `data` and sets a share of it aside for validation: (training, validation).
@@ -180,7 +185,7 @@ impl Search {
     }
 
     /// Its share of the trials of a round. A shard has but one, whose numbers begin at 0.
-    fn share(&self, round: Range<usize>) -> StepBy<Range<usize>> {
+    pub(crate) fn share(&self, round: Range<usize>) -> StepBy<Range<usize>> {
         let Shard { index, of } = self.shard.unwrap_or(Shard { index: 0, of: 1 });
         (round.start + index..round.end).step_by(of.max(1))
     }
@@ -211,106 +216,13 @@ impl Search {
         self.base.check(train)
     }
 
-    /// Runs the trials, each on one thread, on the rayon pool this is called in; on this thread if `exec` has one
-    /// thread. A trial that is in the study is not run, and one that was run is put into it. `done` is told of each
-    /// that ends, here or in another process that shares the study (from any thread, in any order), but not of those
-    /// that were there before their round.
-    ///
-    /// # Errors
-    /// If the settings cannot be, or there is nothing to validate on; if a trial of the study is not what these
-    /// settings make it, before any of its round is run; if the study cannot be written. A trial that diverges is a
-    /// result: its accuracy says so.
-    pub fn run(
-        &self,
-        exec: Exec,
-        train: &Dataset,
-        validation: &Dataset,
-        study: Option<&Study>,
-        done: &(dyn Fn(&Trial) + Sync),
-    ) -> Result<Found, Error> {
-        self.check(train, validation)?;
-        let (train, validation) = (&Samples::from(train), &Samples::from(validation));
-        let mut found = Found { trials: Vec::new(), ranges: Vec::new() };
-        let mut ranges = [self.learning_rate, self.weight_decay];
-        let mut next = 0;
-        for (round, &trials) in self.rounds.iter().enumerate() {
-            found.ranges.push(ranges);
-            let numbers = self.share(next..next + trials);
-            let mut left: VecDeque<Trial> = numbers.map(|number| self.drawn(number, round, ranges)).collect();
-            next += trials;
-            let epochs = self.base.epochs(train.dataset().len());
-            if let Some(study) = study {
-                study.refresh()?;
-                for drawn in std::mem::take(&mut left) {
-                    match study.known(&drawn, epochs)? {
-                        Some(trial) => found.trials.push(trial),
-                        None => left.push_back(drawn),
-                    }
-                }
-            }
-            let count = left.len();
-            let left = Mutex::new(left);
-            let next_left = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let one = |drawn: Trial| -> Result<Trial, Error> {
-                let Some(study) = study else { return self.trained(drawn, exec.one_thread(), train, validation) };
-                study.refresh()?;
-                if let Some(trial) = study.known(&drawn, epochs)? {
-                    return Ok(trial);
-                }
-                let begun = SystemTime::now();
-                let trial = self.trained(drawn, exec.one_thread(), train, validation)?;
-                if !study.add(&trial, ranges, begun)? {
-                    // Another process does the same in the same order: go on elsewhere.
-                    let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-                    let places = random() as usize % left.len().max(1);
-                    left.rotate_left(places);
-                }
-                Ok(trial)
-            };
-            let one = |drawn: Trial| one(drawn).inspect(done);
-            let trials: Result<Vec<Trial>, Error> = if exec.threads() == 1 {
-                from_fn(next_left).map(one).collect()
-            } else {
-                (0..count).into_par_iter().filter_map(|_| next_left()).map(one).collect()
-            };
-            found.trials.extend(trials?);
-            found.trials.sort_by_key(|trial| trial.number);
-            let ranking = found.ranking();
-            let best = ranking[..ranking.len().div_ceil(5)].iter();
-            if !ranking.is_empty() {
-                ranges = [
-                    ranges[0].narrowed(best.clone().map(|trial| trial.learning_rate)),
-                    ranges[1].narrowed(best.map(|trial| trial.weight_decay)),
-                ];
-            }
-        }
-        Ok(found)
-    }
-
     /// A trial before it is run.
-    fn drawn(&self, number: usize, round: usize, [learning_rate, weight_decay]: [LogRange; 2]) -> Trial {
+    pub(crate) fn drawn(&self, number: usize, round: usize, [learning_rate, weight_decay]: [LogRange; 2]) -> Trial {
         let mut rng = trial_stream(self.seed, number);
         let mut unit = || (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         let (learning_rate, weight_decay) = (learning_rate.at(unit()), weight_decay.at(unit()));
         let (validation_accuracy, train_accuracy) = (Vec::new(), Vec::new());
         Trial { number, round, learning_rate, weight_decay, seed: rng.next_u64(), validation_accuracy, train_accuracy }
-    }
-
-    /// The trial with its results.
-    fn trained(&self, mut trial: Trial, exec: Exec, train: &Samples, validation: &Samples) -> Result<Trial, Error> {
-        let Trial { learning_rate, weight_decay, seed, .. } = trial;
-        let config = Config { learning_rate, weight_decay, seed, ..self.base.clone() };
-        let count = train.dataset().len();
-        let (per_epoch, steps) = (config.steps_per_epoch(count), config.steps(count));
-        let mut trainer = Trainer::new(config, exec, train)?;
-        while trainer.steps() < steps {
-            trainer.step()?;
-            if trainer.steps().is_multiple_of(per_epoch) || trainer.steps() == steps {
-                trial.validation_accuracy.push(trainer.accuracy(validation)?);
-                trial.train_accuracy.push(trainer.accuracy(train)?);
-            }
-        }
-        Ok(trial)
     }
 }
 

@@ -1,21 +1,21 @@
 //! The lock of a journal, as Optuna's programs take it, so that they and this one can write the same file.
 //!
 //! ```text
-//! take:     create FILE.lock, which fails if it is there; then wait 1 ms, 2 ms, 4 ms ‥ 1 s between trials
-//! break:    one that has not changed for 30 s is of a program that was killed: it is released
-//! release:  if FILE.lock is still the one meant, rename it to a name of one's own, and remove that
+//! take:     create FILE.lock, which fails if it is there; then wait 1 ms, 2 ms, 4 ms ‥ 1 s between attempts
+//! break:    a lock that has not changed for 30 s belongs to a program that was killed: release it
+//! release:  if FILE.lock is still the one meant, rename it to a unique name, and remove that
 //! ```
 //!
-//! Nothing but files is used, so that it works between machines that share a folder over a network. The 30 s are those
-//! of the one who waits: clocks of machines differ. (Optuna's lock may be a symbolic link to the journal; what counts
-//! here is when the link was made, not when the journal was written.) A file of that name that is neither empty nor a
-//! link is no lock, and not touched.
+//! The lock uses only files, so it works between machines that share a folder over a network. The 30 s are measured by
+//! the process that waits, because the clocks of machines differ. (Optuna's lock may be a symbolic link to the journal;
+//! what counts here is when the link was made, not when the journal was written.) A file of that name that is neither
+//! empty nor a link is not a lock, and is left alone.
 //!
-//! What remains: a program that is stopped for half a minute while it holds the lock loses it. It asks
-//! [`Lock::is_held`] just before it writes, and between that and the writing, as between a look at FILE.lock and its
-//! renaming, there are microseconds in which it may be stopped as well. Optuna's programs do not ask.
+//! A program that is stopped for half a minute while it holds the lock loses it. It checks [`Lock::is_held`] just before
+//! it writes. It may still be stopped in the microseconds between that check and the write, or between the last look at
+//! FILE.lock and its renaming. Optuna's programs do not check.
 
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, RandomState};
@@ -24,10 +24,12 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Nobody holds a lock as long: to append a line takes milliseconds.
+/// After this time without a change a lock is broken. No program holds one for as long: to append a line takes
+/// milliseconds.
 const GRACE: Duration = Duration::from_secs(30);
-/// Whoever waits longer is told why.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// After this time of waiting the user is told the reason.
+const TELL_AFTER: Duration = Duration::from_secs(2);
+/// The backoff between attempts: the first pause, which doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -35,11 +37,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Lock {
     path: PathBuf,
     identity: Identity,
-    /// Open, so that no other file gets its number.
+    /// Kept open, so that no other file gets its inode number.
     _file: File,
 }
 
-/// What tells a file from another one that had the same name.
+/// What distinguishes a file from another one that had the same name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Identity {
     place: [u64; 2],
@@ -47,7 +49,7 @@ struct Identity {
 }
 
 impl Lock {
-    /// Waits for the lock of a file, and takes it; `say` is told once if that takes long.
+    /// Waits for the lock of a file, and takes it. `say` is told once if that takes longer than two seconds.
     ///
     /// # Errors
     /// If the file that would be the lock is something else, or cannot be made.
@@ -57,8 +59,7 @@ impl Lock {
 
     fn after(file: &Path, grace: Duration, longest_pause: Duration, say: &dyn Fn(&str)) -> Result<Self, Error> {
         let path = with_suffix(file, ".lock");
-        let error = |what: String, cure| Error::Study { path: path.clone(), what, cure };
-        let system = |e: io::Error| error(e.to_string(), "give a file in a folder that can be written");
+        let system = |e: io::Error| Fault::Lock(e).of(&path);
         let (begun, mut said) = (Instant::now(), false);
         let (mut pause, mut last, mut since) = (FIRST_PAUSE, None, begun);
         loop {
@@ -70,10 +71,10 @@ impl Lock {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(system(e)),
             }
-            // None if it has just been released.
+            // `None` if it has just been released.
             let found = fs::symlink_metadata(&path).ok();
             if found.as_ref().is_some_and(|found| !(found.is_symlink() || found.is_file() && found.len() == 0)) {
-                return Err(error("it is not a lock".to_owned(), "move it, or give another file"));
+                return Err(Fault::NotALock.of(&path));
             }
             let found = found.as_ref().map(Identity::of);
             if found != last {
@@ -83,7 +84,7 @@ impl Lock {
                 pause = FIRST_PAUSE;
                 continue;
             }
-            if begun.elapsed() > PATIENCE && !said {
+            if begun.elapsed() > TELL_AFTER && !said {
                 let most = grace.as_secs();
                 say(&format!(
                     "waiting for {}, which another process holds; if that was killed, for {most} s",
@@ -96,7 +97,7 @@ impl Lock {
         }
     }
 
-    /// Whether nobody has broken it.
+    /// Whether no other process has broken it.
     pub fn is_held(&self) -> bool {
         Identity::at(&self.path) == Some(self.identity)
     }
@@ -125,7 +126,8 @@ impl Identity {
     }
 }
 
-/// Removes this lock; that it is gone already, or another's by now, is no error: whoever waits too long breaks it.
+/// Removes this lock. It is no error if it is gone already, or belongs to another process by now: a process that waits
+/// too long breaks it.
 fn release(lock: &Path, identity: Identity) {
     if Identity::at(lock) == Some(identity) {
         let renamed = with_suffix(lock, &format!("{:016x}.rename", random()));
@@ -133,7 +135,7 @@ fn release(lock: &Path, identity: Identity) {
     }
 }
 
-/// A number by chance, by which nobody else calls himself.
+/// A random number, for a name that no other process has.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
