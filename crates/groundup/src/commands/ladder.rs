@@ -176,7 +176,7 @@ mod tests {
         let isa = AnyIsa::available().last().unwrap();
         // Of a peak of 0.01 GFLOP/s, whose line ends at twenty seconds.
         let figure = sizes(Exec::with_isa(isa, 1), Exec::with_isa(isa, 2), 0.01, &[22, 28]).unwrap();
-        let names = ["B in place", "B packed", "all threads", "at the peak", "a call", "a fork after rest"];
+        let names = ["one thread", "B packed before", "all threads", "at the peak", "a call", "a fork after rest"];
         assert_eq!(figure.legend, names);
         let Panel { x, y, marks, .. } = &figure.panels[0];
         assert_eq!(marks.len(), names.len());
