@@ -14,9 +14,10 @@
 //! the step, and are made again, a million steps in a second; a dropout mask is a hash of the step. So a run that was
 //! taken up has the bits of one that never ended.
 
-use crate::config::{Config, Settings, difference};
+use crate::config::Config;
 use crate::error::Error;
 use crate::model::{RunState, bytes_of, fill, fill_network, parse, serialize};
+use crate::settings::{Record, difference};
 use crate::text::one_line;
 use crate::trainer::Trainer;
 use mnist_io::Dataset;
@@ -38,10 +39,9 @@ pub struct Checkpoints {
 const MOST_STEPS: u64 = 1_000_000_000;
 
 /// The settings of a trainer's run, with its samples.
-fn settings(trainer: &Trainer) -> Settings {
-    let mut settings = trainer.config().settings();
-    settings.insert("training samples".to_owned(), format!("SHA-256 {}", trainer.samples_sha256()));
-    settings
+fn settings(trainer: &Trainer) -> Record {
+    let samples = format!("SHA-256 {}", trainer.samples_sha256());
+    trainer.config().settings().with("training samples", samples).record()
 }
 
 impl Trainer {

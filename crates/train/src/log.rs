@@ -7,9 +7,9 @@
 //! {"event":"epoch","epoch":1,"step":600,"mean_loss":0.9,"train_accuracy":0.9,"test_accuracy":0.9,"seconds":0.2}
 //! ```
 
-use crate::config::{Settings, difference};
 use crate::error::Error;
 use crate::run::{EpochReport, Observer, StepReport};
+use crate::settings::{Record, difference};
 use mnist_io::file::{folder_of, write_atomically};
 use serde_json::{Map, Value, json};
 use std::fs::{File, create_dir_all};
@@ -40,7 +40,7 @@ fn line(own: Value, more: &Map<String, Value>) -> Value {
 }
 
 /// The settings in a first line, but the length, which may change.
-fn lasting(line: &Value) -> Settings {
+fn lasting(line: &Value) -> Record {
     let members = line.as_object().into_iter().flatten().filter(|(name, _)| *name != "steps");
     members.map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
