@@ -11,7 +11,7 @@
 //! | `run.rs` | the loop: steps, epochs, evaluations, an observer that is told of each |
 //! | `log.rs` | the run as JSON lines |
 //! | `model.rs` | models as safetensors files |
-//! | `checkpoint.rs` | runs that can be taken up again |
+//! | `checkpoint.rs` | runs that can be resumed |
 //! | `search.rs` | random search over log ranges, as a description |
 //! | `trials.rs` | running the trials of a search |
 //! | `study.rs` | the trials of a search in an Optuna journal, shared by processes |

@@ -60,9 +60,9 @@ impl JsonLog {
         Ok(log)
     }
 
-    /// Goes on with the file of a run that is taken up after so many steps: later lines are left out, and so is a last
-    /// one that is not whole, for a run was ended while it wrote it. The run's length, `steps` among the settings, may
-    /// be another, and the first line says so. Where there is no file, one is created.
+    /// Continues the file of a run that is resumed after `steps` steps. Later lines are removed, and so is a last line
+    /// that is not whole because the run was ended while it wrote it. The run's length, `steps` among the settings, may
+    /// be another, and the first line is rewritten with it. A file that is not there is created.
     ///
     /// # Errors
     /// What the system says of the file; if a line of it is none of such a log, or it is of a run with other settings:

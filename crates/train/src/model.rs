@@ -44,7 +44,7 @@ pub(crate) struct Description {
     pub run: Option<RunState>,
 }
 
-/// What the JSON of a checkpoint says of the run besides.
+/// What the JSON of a checkpoint holds more than that of a model.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunState {
     pub settings: Record,

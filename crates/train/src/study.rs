@@ -45,7 +45,8 @@ pub struct Study {
     journal: Mutex<Journal<Trials>>,
 }
 
-/// What decides a search's trials besides their numbers. How many there are, in how many rounds and shards, does not.
+/// What decides a search's trials, together with their numbers. It does not depend on the number of trials, rounds and
+/// shards.
 #[derive(Debug, PartialEq, Serialize)]
 struct About {
     schema: u64,

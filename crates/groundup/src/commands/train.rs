@@ -86,7 +86,7 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     };
     let first = trainer.steps();
     if let (true, Some(path)) = (talk, &options.resume) {
-        say!("taken up after step {first}, from {}", path.display())?;
+        say!("resumed after step {first}, from {}", path.display())?;
     }
     let open = |path| match options.resume {
         Some(_) => JsonLog::resume(path, &settings, first),
