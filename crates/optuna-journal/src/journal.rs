@@ -39,7 +39,8 @@ pub struct Journal<S> {
     say: Box<dyn Fn(&str) + Send + Sync>,
 }
 
-/// A journal that nobody else writes to: under its lock, with all that was written before read. Released when dropped.
+/// A journal under its lock, in which all that was written is read, and to which no other program writes. The lock is
+/// released when this is dropped.
 pub struct Locked<'a, S> {
     journal: &'a mut Journal<S>,
     file: File,

@@ -1,4 +1,4 @@
-//! A run that can be taken up again: what it is after a step, in a file that is also a model.
+//! A run that can be resumed: its state after a step, in a file that is also a model.
 //!
 //! | in the file | |
 //! |---|---|
@@ -7,16 +7,17 @@
 //! | JSON | the settings, the SHA-256 of the training samples, the step, its loss, and the sum of its epoch's |
 //!
 //! ```text
-//! run:   step 1 ‥ 500 ─▶ file          taken up:  the batches of 500 steps drawn again ─▶ step 501 ‥
+//! run:   step 1 ‥ 500 ─▶ file          resumed:  the batches of 500 steps drawn again ─▶ step 501 ‥
 //! ```
 //!
-//! The random streams need not be kept: batches, and Adam's corrections, are functions of the seed and the number of
-//! the step, and are made again, a million steps in a second; a dropout mask is a hash of the step. So a run that was
-//! taken up has the bits of one that never ended.
+//! The random streams are not in the file. Batches, and Adam's corrections, are functions of the seed and the number of
+//! the step, and are made again; a dropout mask is a hash of the step. So a resumed run has the bits of an uninterrupted
+//! one.
 
-use crate::config::{Config, Settings, difference};
+use crate::config::Config;
 use crate::error::Error;
 use crate::model::{RunState, bytes_of, fill, fill_network, parse, serialize};
+use crate::settings::{Record, difference};
 use crate::text::one_line;
 use crate::trainer::Trainer;
 use mnist_io::Dataset;
@@ -34,14 +35,13 @@ pub struct Checkpoints {
     pub every: u64,
 }
 
-/// Most steps of a run that is taken up: as many batches are drawn again, which takes minutes.
+/// Most steps of a run that is resumed: as many batches are drawn again, which takes minutes.
 const MOST_STEPS: u64 = 1_000_000_000;
 
 /// The settings of a trainer's run, with its samples.
-fn settings(trainer: &Trainer) -> Settings {
-    let mut settings = trainer.config().settings();
-    settings.insert("training samples".to_owned(), format!("SHA-256 {}", trainer.samples_sha256()));
-    settings
+fn settings(trainer: &Trainer) -> Record {
+    let samples = format!("SHA-256 {}", trainer.samples_sha256());
+    trainer.config().settings().with("training samples", samples).record()
 }
 
 impl Trainer {

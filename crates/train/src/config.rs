@@ -4,7 +4,6 @@ use crate::error::Error;
 use layers::{Activation, Architecture, BatchNormForm, DropoutForm, Init};
 use mnist_io::{Dataset, Sampling};
 use optim::{Form, Rule, Schedule};
-use std::collections::BTreeMap;
 
 /// Whose details are followed, everywhere at once; the table is in `docs/numerics.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,16 +108,6 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// Settings by the names of the command line.
-pub(crate) type Settings = BTreeMap<String, String>;
-
-/// The first setting that was another one then, as "lr 0.1, not 0.2".
-pub(crate) fn difference(then: &Settings, now: &Settings) -> Option<String> {
-    let name = now.keys().chain(then.keys()).find(|&name| then.get(name) != now.get(name))?;
-    let [then, now] = [then, now].map(|settings| settings.get(name).map_or("unknown", String::as_str));
-    Some(format!("{name} {then}, not {now}"))
-}
-
 /// What a run may need: more is a slip of the finger.
 const MOST_BYTES: u64 = 64 << 30;
 
@@ -146,43 +135,6 @@ impl Config {
             preset: Preset::Book,
             seed,
         }
-    }
-
-    /// All that decides a run but its length and its samples.
-    pub(crate) fn settings(&self) -> Settings {
-        let Self {
-            architecture,
-            rule,
-            learning_rate,
-            schedule,
-            weight_decay,
-            batch,
-            length: _,
-            sampling,
-            preset,
-            seed,
-        } = self;
-        let widths: Vec<String> = architecture.hidden.iter().map(usize::to_string).collect();
-        let batch_norm = architecture.batch_norm.map_or("none", |form| Preset::of_batch_norm(form).name());
-        let dropout =
-            architecture.dropout.map(|(ratio, form)| format!("{ratio} ({})", Preset::of_dropout(form).name()));
-        let named = [
-            ("hidden", if widths.is_empty() { "none".to_owned() } else { widths.join(",") }),
-            ("classes", architecture.classes.to_string()),
-            ("activation", architecture.activation.name().to_owned()),
-            ("init", architecture.init.to_string()),
-            ("batch-norm", batch_norm.to_owned()),
-            ("dropout", dropout.unwrap_or_else(|| "none".to_owned())),
-            ("optimizer", format!("{rule:?}")),
-            ("lr", learning_rate.to_string()),
-            ("schedule", schedule.to_string()),
-            ("weight-decay", weight_decay.to_string()),
-            ("batch-size", batch.to_string()),
-            ("sampling", sampling.name().to_owned()),
-            ("preset", preset.name().to_owned()),
-            ("seed", seed.to_string()),
-        ];
-        named.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     /// Steps of an epoch over `samples` samples.

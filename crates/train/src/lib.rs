@@ -4,13 +4,14 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `config.rs` | everything that decides a run, and the presets Book and Torch |
+//! | `settings.rs` | the settings of a run as files and messages have them |
 //! | `trainer.rs` | the step (draw, forward, backward, update) |
 //! | `samples.rs` | samples, what is found of them once, and evaluation |
 //! | `workload.rs` | the training steps that are measured, by name |
 //! | `run.rs` | the loop: steps, epochs, evaluations, an observer that is told of each |
 //! | `log.rs` | the run as JSON lines |
 //! | `model.rs` | models as safetensors files |
-//! | `checkpoint.rs` | runs that can be taken up again |
+//! | `checkpoint.rs` | runs that can be resumed |
 //! | `search.rs` | random search over log ranges, as a description |
 //! | `trials.rs` | running the trials of a search |
 //! | `study.rs` | the trials of a search in an Optuna journal, shared by processes |
@@ -30,6 +31,7 @@ mod model;
 mod run;
 mod samples;
 pub mod search;
+mod settings;
 mod study;
 mod text;
 mod trainer;
@@ -43,6 +45,7 @@ pub use log::JsonLog;
 pub use model::{Model, weights_sha256};
 pub use run::{EpochReport, Observer, Outcome, Quiet, StepReport, run, run_with_checkpoints};
 pub use samples::{Samples, accuracy};
+pub use settings::Settings;
 pub use study::{STUDY_NAME, Study};
 pub use trainer::Trainer;
 pub use workload::Workload;

@@ -7,9 +7,9 @@
 //! {"event":"epoch","epoch":1,"step":600,"mean_loss":0.9,"train_accuracy":0.9,"test_accuracy":0.9,"seconds":0.2}
 //! ```
 
-use crate::config::{Settings, difference};
 use crate::error::Error;
 use crate::run::{EpochReport, Observer, StepReport};
+use crate::settings::{Record, difference};
 use mnist_io::file::{folder_of, write_atomically};
 use serde_json::{Map, Value, json};
 use std::fs::{File, create_dir_all};
@@ -40,7 +40,7 @@ fn line(own: Value, more: &Map<String, Value>) -> Value {
 }
 
 /// The settings in a first line, but the length, which may change.
-fn lasting(line: &Value) -> Settings {
+fn lasting(line: &Value) -> Record {
     let members = line.as_object().into_iter().flatten().filter(|(name, _)| *name != "steps");
     members.map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
@@ -60,9 +60,9 @@ impl JsonLog {
         Ok(log)
     }
 
-    /// Goes on with the file of a run that is taken up after so many steps: later lines are left out, and so is a last
-    /// one that is not whole, for a run was ended while it wrote it. The run's length, `steps` among the settings, may
-    /// be another, and the first line says so. Where there is no file, one is created.
+    /// Continues the file of a run that is resumed after `steps` steps. Later lines are removed, and so is a last line
+    /// that is not whole because the run was ended while it wrote it. The run's length, `steps` among the settings, may
+    /// be another, and the first line is rewritten with it. A file that is not there is created.
     ///
     /// # Errors
     /// What the system says of the file; if a line of it is none of such a log, or it is of a run with other settings:

@@ -4,8 +4,9 @@
 //! `layers.0.bias`, `layers.1.gamma`, `layers.1.running_mean`. What the network is made of stands as JSON under the one
 //! metadata key `groundup`: with a second key the file's bytes would depend on the writer's hash seed.
 
-use crate::config::{Preset, Settings};
+use crate::config::Preset;
 use crate::error::Error;
+use crate::settings::Record;
 use crate::text::one_line;
 use layers::{Activation, Architecture, Init, Network, Parameter, Role};
 use mnist_io::file::{hex, write_atomically};
@@ -43,10 +44,10 @@ pub(crate) struct Description {
     pub run: Option<RunState>,
 }
 
-/// What the JSON of a checkpoint says of the run besides.
+/// What the JSON of a checkpoint holds more than that of a model.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunState {
-    pub settings: Settings,
+    pub settings: Record,
     pub steps: u64,
     /// The losses as bits: a decimal may be read back as a neighbouring value.
     pub last_loss: u64,

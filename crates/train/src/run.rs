@@ -78,7 +78,7 @@ impl Observer for Quiet {}
 /// How a run ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Steps made, also before the run was taken up.
+    /// Steps made, those before the run was resumed included.
     pub steps: u64,
     /// Time of the steps alone: no loading, no evaluation.
     pub training_time: Duration,

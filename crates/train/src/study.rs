@@ -12,10 +12,11 @@
 //!
 //! A trial without that attribute was added by another program, and is skipped.
 
-use crate::config::{Length, Settings, difference};
+use crate::config::Length;
 use crate::error::Error;
 use crate::samples::samples_sha256;
 use crate::search::{LogRange, Search, Trial};
+use crate::settings::{Record, difference};
 use crate::text::one_line;
 use mnist_io::Dataset;
 use optuna_journal::{Direction, Fault, FinishedTrial, Journal, Parameter, StudyOptions, StudyState, TrialRecord};
@@ -44,12 +45,13 @@ pub struct Study {
     journal: Mutex<Journal<Trials>>,
 }
 
-/// What decides a search's trials besides their numbers. How many there are, in how many rounds and shards, does not.
+/// What decides a search's trials, together with their numbers. It does not depend on the number of trials, rounds and
+/// shards.
 #[derive(Debug, PartialEq, Serialize)]
 struct About {
     schema: u64,
     /// Empty if the schema is not ours.
-    settings: Settings,
+    settings: Record,
 }
 
 /// What is kept of the study's records.
@@ -90,27 +92,28 @@ impl About {
     /// Of a search that can be done.
     fn of(search: &Search, train: &Dataset, validation: &Dataset) -> Result<Self, Error> {
         search.check(train, validation)?;
-        let mut settings = search.base.settings();
         let range = |range: LogRange| range.bounds().map(|bound| format!("{bound:e}")).join("..");
         let (unit, length) = match search.base.length {
             Length::Epochs(epochs) => ("epochs", epochs),
             Length::Steps(steps) => ("steps", steps),
         };
-        let own = [
-            ("lr", range(search.learning_rate)),
-            ("weight-decay", range(search.weight_decay)),
-            ("seed", search.seed.to_string()),
-            (unit, length.to_string()),
-            ("training samples", format!("SHA-256 {}", samples_sha256(train))),
-            ("validation samples", format!("SHA-256 {}", samples_sha256(validation))),
-        ];
-        settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        // What differs between trials is replaced by what it is drawn from.
+        let settings = search
+            .base
+            .settings()
+            .with("lr", range(search.learning_rate))
+            .with("weight-decay", range(search.weight_decay))
+            .with("seed", search.seed)
+            .with(unit, length)
+            .with("training samples", format!("SHA-256 {}", samples_sha256(train)))
+            .with("validation samples", format!("SHA-256 {}", samples_sha256(validation)))
+            .record();
         Ok(Self { schema: SCHEMA, settings })
     }
 
     fn read(value: &Value) -> Option<Self> {
         let schema = value["schema"].as_u64()?;
-        let settings = if schema == SCHEMA { Settings::deserialize(&value["settings"]).ok()? } else { Settings::new() };
+        let settings = if schema == SCHEMA { Record::deserialize(&value["settings"]).ok()? } else { Record::new() };
         Some(Self { schema, settings })
     }
 }

@@ -1,4 +1,4 @@
-//! The training steps that are measured: by the benches, the roofline and beside the rivals.
+//! The training steps that are measured: by the benches, the roofline, and the comparison with other libraries.
 
 use crate::config::{Config, Length, Preset};
 use optim::Rule;

@@ -1,4 +1,4 @@
-//! Runs that are taken up again: the same bits as if they had never ended, and nothing else is taken for them.
+//! Resumed runs: they have the bits of uninterrupted ones, and no other file is resumed.
 
 mod common;
 
@@ -41,7 +41,7 @@ fn everything(trainer: &mut Trainer) -> (String, Vec<u32>, [u64; 3], u64) {
 }
 
 #[test]
-fn a_run_that_is_taken_up_has_the_bits_of_one_that_never_ended() {
+fn a_resumed_run_has_the_bits_of_an_uninterrupted_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("checkpoint.safetensors");
     for rule in Rule::ALL {
@@ -64,7 +64,7 @@ fn a_run_that_is_taken_up_has_the_bits_of_one_that_never_ended() {
                         if (step + 1) % every == 0 {
                             trainer.save_checkpoint(&path).unwrap();
                             trainer = Trainer::resume(config.clone(), Exec::serial(), data(), &path).unwrap();
-                            assert_eq!(everything(&mut trainer), want[step as usize], "{rule:?}, as it was taken up");
+                            assert_eq!(everything(&mut trainer), want[step as usize], "{rule:?}, as it was resumed");
                         }
                     }
                 }
@@ -82,7 +82,7 @@ fn refusal(config: &Config, data: &Dataset, path: &Path) -> String {
             message
         }
         Err(other) => panic!("not the error of a checkpoint: {other}"),
-        Ok(_) => panic!("it was taken up"),
+        Ok(_) => panic!("it was resumed"),
     }
 }
 
@@ -214,7 +214,7 @@ fn a_run_keeps_itself_as_often_as_asked_and_goes_on_in_the_middle_of_an_epoch() 
 }
 
 #[test]
-fn the_log_of_a_run_that_is_taken_up_has_each_step_once() {
+fn the_log_of_a_resumed_run_has_each_step_once() {
     let dir = tempfile::tempdir().unwrap();
     let (path, kept) = (dir.path().join("run.jsonl"), dir.path().join("checkpoint.safetensors"));
     let settings = json!({"hidden": [6, 5]}).as_object().unwrap().clone();
@@ -296,18 +296,18 @@ fn a_file_that_is_no_log_of_a_run_is_refused_by_its_first_such_line_and_left_as_
         assert!(message.starts_with(&says) && message.contains("; give --log another file"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message:?}");
         assert!(std::fs::read(&path).unwrap() == bytes, "{message}");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "something is left beside it");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "another file is left there");
     }
     // Which is a cure.
     assert!(JsonLog::resume(&dir.path().join("another.jsonl"), &settings, 5).is_ok());
-    // What is left out is another thing.
+    // Later lines of the run itself are removed.
     std::fs::write(&path, [RUN, STEP, b"{\"event\":\"epoch\",\"step\":6}\n{\"event\":\"end\"}\n"].concat()).unwrap();
     assert!(JsonLog::resume(&path, &settings, 5).is_ok());
     assert_eq!(std::fs::read(&path).unwrap(), [RUN, STEP].concat());
 }
 
 #[test]
-fn a_last_line_that_was_cut_off_is_left_out_and_written_again() {
+fn a_last_line_that_was_cut_short_is_removed_and_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run.jsonl");
     // The data's name is cut in the middle of a letter, too.

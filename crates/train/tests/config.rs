@@ -6,6 +6,7 @@ use common::{WIDTH, images, small};
 use layers::{BatchNormForm, DropoutForm, Init};
 use mnist_io::Sampling;
 use optim::{Form, Rule, Schedule};
+use serde_json::{Value, json};
 use tensor::Exec;
 use train::{Config, Length, Preset, Trainer};
 
@@ -130,4 +131,27 @@ fn settings_at_the_edge_of_what_can_be_are_accepted_and_run() {
         let loss = trainer.step().unwrap();
         assert!(loss.is_finite() && loss > 0.0, "edge {i}: loss {loss}");
     }
+}
+
+#[test]
+fn the_settings_of_a_run_as_json_are_all_that_decides_it_but_its_length_and_its_samples() {
+    let mut config = Config { weight_decay: 1e-9, schedule: Schedule::Step { every: 2, gamma: 0.5 }, ..small(&[6, 5]) };
+    let settings = |config: &Config| Value::Object(config.settings().to_json());
+    let want = json!({"hidden": [6, 5], "classes": 10, "activation": "relu", "init": "he", "batch_norm": false,
+        "dropout": null, "optimizer": "sgd", "learning_rate": 0.1, "schedule": "step:2:0.5", "weight_decay": 1e-9,
+        "batch_size": 8, "sampling": "replacement", "preset": "book", "seed": 1});
+    assert_eq!(settings(&config), want);
+    config.length = Length::Epochs(7);
+    assert_eq!(settings(&config), want);
+    config.architecture.batch_norm = Some(BatchNormForm::Book);
+    config.architecture.dropout = Some((0.25, DropoutForm::Torch));
+    config.architecture.hidden.clear();
+    let got = settings(&config);
+    assert_eq!((&got["batch_norm"], &got["dropout"], &got["hidden"]), (&json!(true), &json!(0.25), &json!([])));
+}
+
+#[test]
+fn a_run_in_a_few_words_has_its_widths_its_rule_and_its_rate() {
+    assert_eq!(small(&[7, 5]).summary(), "12-7-5-10, sgd at 0.1");
+    assert_eq!(Config::book(&[], Rule::ADAM, Length::Steps(1), 1).summary(), "784-10, adam at 0.001");
 }

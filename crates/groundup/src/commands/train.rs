@@ -2,18 +2,19 @@
 
 use super::Failure;
 use crate::cli::Train;
-use crate::data;
+use crate::data::{self, Digits};
 use crate::profile::Profile;
 use crate::progress;
 use crate::threads::on_threads;
 use indicatif::ProgressBar;
 use layers::Architecture;
+use mnist_io::Dataset;
 use mnist_io::file::check_writable;
 use serde_json::{Map, Value, json};
 use tensor::Exec;
 use tensor::limits::Limits;
 use train::{
-    Checkpoints, Config, EpochReport, Error, JsonLog, Length, Model, Observer, Quiet, StepReport, Trainer,
+    Checkpoints, Config, EpochReport, Error, JsonLog, Length, Model, Observer, Outcome, Quiet, StepReport, Trainer,
     run_with_checkpoints, weights_sha256,
 };
 
@@ -70,85 +71,29 @@ pub fn run(options: &Train) -> Result<(), Failure> {
     let exec = Exec::new(options.threads)?;
     let talk = !options.quiet && !options.json;
     let digits = data::find(options.data.as_deref(), options.threads)?;
-    let count = options.train_samples.unwrap_or(usize::MAX);
-    let (samples, _) = digits.mnist.train.split(count);
-    let preset = options.preset;
-    let config = Config {
-        architecture: Architecture {
-            inputs: samples.width(),
-            hidden: options.hidden.0.clone(),
-            classes: 10,
-            activation: options.activation,
-            init: options.init,
-            batch_norm: options.batch_norm.then(|| preset.batch_norm_form()),
-            dropout: options.dropout.map(|ratio| (ratio, preset.dropout_form())),
-        },
-        rule: options.optimizer,
-        learning_rate: options.lr.unwrap_or_else(|| options.optimizer.default_learning_rate()),
-        schedule: options.schedule,
-        weight_decay: options.weight_decay,
-        batch: options.batch_size,
-        length: match (options.steps, options.epochs) {
-            (Some(steps), _) => Length::Steps(steps),
-            (None, epochs) => Length::Epochs(epochs.unwrap_or(5)),
-        },
-        sampling: options.sampling.unwrap_or_else(|| preset.sampling()),
-        preset,
-        seed: options.seed,
-    };
-    let settings = object(json!({
-        "data": digits.name, "train_samples": samples.len(), "test_samples": digits.mnist.test.len(),
-        "hidden": options.hidden.0, "activation": options.activation.name(), "init": options.init.to_string(),
-        "batch_norm": options.batch_norm, "dropout": options.dropout, "weight_decay": config.weight_decay,
-        "optimizer": config.rule.name(), "learning_rate": config.learning_rate, "schedule": config.schedule.to_string(),
-        "batch_size": config.batch, "steps": config.steps(samples.len()), "sampling": config.sampling.name(),
-        "preset": preset.name(), "seed": config.seed,
-    }));
+    let (samples, _) = digits.mnist.train.split(options.train_samples.unwrap_or(usize::MAX));
+    let config = config(options, samples.width());
     if talk {
         say!("data: {}", digits.origin)?;
-        let shape: Vec<String> = std::iter::once(samples.width())
-            .chain(options.hidden.0.iter().copied())
-            .chain([10])
-            .map(|width| width.to_string())
-            .collect();
-        let (rule, rate) = (config.rule.name(), config.learning_rate);
-        say!("net:  {}, {} at {rate}, on {}", shape.join("-"), rule, exec.isa().name())?;
+        say!("net:  {}, on {}", config.summary(), exec.isa().name())?;
     }
     // Before anything is computed that could not be kept.
     check_outputs(options)?;
+    let settings = settings(&config, &digits, samples.len());
     let mut trainer = match &options.resume {
         Some(path) => Trainer::resume(config, exec, samples.clone(), path)?,
         None => Trainer::new(config, exec, samples.clone())?,
     };
     let first = trainer.steps();
     if let (true, Some(path)) = (talk, &options.resume) {
-        say!("taken up after step {first}, from {}", path.display())?;
+        say!("resumed after step {first}, from {}", path.display())?;
     }
     let open = |path| match options.resume {
         Some(_) => JsonLog::resume(path, &settings, first),
         None => JsonLog::create(path, &settings),
     };
     let mut log = options.log.as_deref().map(open).transpose()?;
-    let per_epoch = trainer.config().steps_per_epoch(samples.len());
-    let checkpoints = options
-        .checkpoint
-        .clone()
-        .map(|path| Checkpoints { path, every: options.checkpoint_every.unwrap_or(per_epoch) });
-    let bar = if options.quiet || options.json {
-        ProgressBar::hidden()
-    } else {
-        progress::bar(trainer.config().steps(samples.len()), "training")
-    };
-    let mut screen = Screen { bar: bar.clone() };
-    let mut quiet = Quiet;
-    let outcome = on_threads(options.threads, || {
-        let mut observers: Vec<&mut dyn Observer> = vec![if talk { &mut screen } else { &mut quiet }];
-        if let Some(log) = &mut log {
-            observers.push(log);
-        }
-        run_with_checkpoints(&mut trainer, &samples, &digits.mnist.test, &mut observers, checkpoints.as_ref())
-    })??;
-    bar.finish_and_clear();
+    let outcome = steps(options, &mut trainer, &samples, &digits.mnist.test, log.as_mut())?;
 
     let mut results = object(json!({
         "steps": outcome.steps,
@@ -188,6 +133,70 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         say!("{}", Value::Object(results))?;
     }
     Ok(())
+}
+
+/// The run that the command line asks for, on images of `inputs` pixels.
+fn config(options: &Train, inputs: usize) -> Config {
+    let preset = options.preset;
+    Config {
+        architecture: Architecture {
+            inputs,
+            hidden: options.hidden.0.clone(),
+            classes: 10,
+            activation: options.activation,
+            init: options.init,
+            batch_norm: options.batch_norm.then(|| preset.batch_norm_form()),
+            dropout: options.dropout.map(|ratio| (ratio, preset.dropout_form())),
+        },
+        rule: options.optimizer,
+        learning_rate: options.lr.unwrap_or_else(|| options.optimizer.default_learning_rate()),
+        schedule: options.schedule,
+        weight_decay: options.weight_decay,
+        batch: options.batch_size,
+        length: match (options.steps, options.epochs) {
+            (Some(steps), _) => Length::Steps(steps),
+            (None, epochs) => Length::Epochs(epochs.unwrap_or(5)),
+        },
+        sampling: options.sampling.unwrap_or_else(|| preset.sampling()),
+        preset,
+        seed: options.seed,
+    }
+}
+
+/// What the log's first line says of the run.
+fn settings(config: &Config, digits: &Digits, samples: usize) -> Map<String, Value> {
+    let data = json!({"data": digits.name, "train_samples": samples, "test_samples": digits.mnist.test.len()});
+    let steps = json!({"steps": config.steps(samples)});
+    object(data).into_iter().chain(config.settings().to_json()).chain(object(steps)).collect()
+}
+
+/// Makes the steps, with a checkpoint, a log and the screen as the command line asks for them.
+fn steps(
+    options: &Train,
+    trainer: &mut Trainer,
+    samples: &Dataset,
+    test: &Dataset,
+    log: Option<&mut JsonLog>,
+) -> Result<Outcome, Failure> {
+    let talk = !options.quiet && !options.json;
+    let per_epoch = trainer.config().steps_per_epoch(samples.len());
+    let checkpoints = options
+        .checkpoint
+        .clone()
+        .map(|path| Checkpoints { path, every: options.checkpoint_every.unwrap_or(per_epoch) });
+    let total = trainer.config().steps(samples.len());
+    let bar = if talk { progress::bar(total, "training") } else { ProgressBar::hidden() };
+    let mut screen = Screen { bar: bar.clone() };
+    let mut quiet = Quiet;
+    let outcome = on_threads(options.threads, || {
+        let mut observers: Vec<&mut dyn Observer> = vec![if talk { &mut screen } else { &mut quiet }];
+        if let Some(log) = log {
+            observers.push(log);
+        }
+        run_with_checkpoints(trainer, samples, test, &mut observers, checkpoints.as_ref())
+    })??;
+    bar.finish_and_clear();
+    Ok(outcome)
 }
 
 /// The members of a JSON object.

@@ -70,7 +70,7 @@ fn no_value_leaves_its_range_by_rounding() {
 }
 
 #[test]
-fn a_search_that_is_taken_up_after_any_trial_finds_what_one_that_never_ended_finds() {
+fn a_search_resumed_after_any_trial_finds_what_an_uninterrupted_one_finds() {
     for rounds in [&[7][..], &[5, 4]] {
         let plan = search(rounds);
         let (whole, want) = written(&plan);
@@ -81,7 +81,7 @@ fn a_search_that_is_taken_up_after_any_trial_finds_what_one_that_never_ended_fin
             let study = resume(&path, &plan).unwrap();
             assert_eq!(study.trials(), want.trials[..known]);
             let (got, ran) = run(&plan, Some(&study)).unwrap();
-            assert_same(&got, &want, &format!("taken up after {known}"));
+            assert_same(&got, &want, &format!("resumed after {known}"));
             assert_eq!(ran, total - known, "trials were run again");
             assert_eq!(resume(&path, &plan).unwrap().trials(), want.trials);
             assert_eq!(fs::read(&path).unwrap()[..whole[..2 + known].concat().len()], whole[..2 + known].concat());
@@ -90,7 +90,7 @@ fn a_search_that_is_taken_up_after_any_trial_finds_what_one_that_never_ended_fin
         let (_dir, path) = place();
         fs::write(&path, [whole[0], whole[1], whole[5], whole[3]].concat()).unwrap();
         let (got, ran) = run(&plan, Some(&resume(&path, &plan).unwrap())).unwrap();
-        assert_same(&got, &want, "taken up with trials 3 and 1");
+        assert_same(&got, &want, "resumed with trials 3 and 1");
         assert_eq!((ran, numbers(&path)[..4].to_vec()), (total - 2, vec![3, 1, 0, 2]));
     }
 }
@@ -113,7 +113,7 @@ fn a_search_can_be_made_longer_and_a_study_of_more_trials_serves_fewer() {
 }
 
 #[test]
-fn a_line_cut_short_anywhere_is_cut_off_and_one_that_lacks_its_end_alone_is_ended() {
+fn a_line_cut_short_anywhere_is_removed_and_one_that_lacks_its_end_alone_is_ended() {
     let plan = Search { base: Config { length: Length::Steps(1), ..search(&[]).base }, ..search(&[3]) };
     let (whole, want) = written(&plan);
     let (_dir, path) = place();
