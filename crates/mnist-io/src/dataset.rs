@@ -1,4 +1,10 @@
-//! Labelled images, kept as bytes, and how mini-batches are drawn from them.
+//! Labelled images as bytes, and how mini-batches are drawn from them.
+//!
+//! ```text
+//! Dataset    bytes of all images (shared by clones and splits), a label each
+//! Sampler    indices of the next batch:  each drawn from all   or   dealt from a shuffled order
+//! gather     x[r, j] ← image(indices[r])[j] / 255
+//! ```
 
 use crate::error::Fault;
 use crate::idx::{Elements, Idx};
@@ -45,7 +51,7 @@ impl Dataset {
     /// From the arrays of an images file (u8, rank 3) and a labels file (u8, rank 1).
     ///
     /// # Errors
-    /// The first of the pair is which file the fault is in: `true` for the labels.
+    /// Which file has the fault (`true` for the labels), and the fault.
     pub fn from_idx(images: Idx, labels: Idx) -> Result<Self, (bool, Fault)> {
         let kind = |idx: &Idx| format!("{} of shape {:?}", idx.elements.type_name(), idx.shape);
         let (pixels, rows, columns) = match (&images.shape[..], images.elements) {
@@ -116,7 +122,7 @@ impl Dataset {
     /// Images `range` as a data set of their own, which shares the bytes.
     ///
     /// # Panics
-    /// If the range leaves the set.
+    /// If the range is not inside the set.
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.count, "images {range:?} of {}", self.count);
         Self { first: self.first + range.start, count: range.len(), ..self.clone() }
@@ -138,8 +144,8 @@ impl Dataset {
         Self::new(pixels, labels, self.rows, self.columns).expect("images of a data set make a data set")
     }
 
-    /// Gathers images as rows of floats: `x[r] ← image(indices[r]) / 255`, and their labels. Cost: one pass over the
-    /// batch. (The plain version of `tensor::vec::ByteRows`, which a network takes instead.)
+    /// Gathers images as rows of floats, `x[r] ← image(indices[r]) / 255`, and their labels. Cost: one pass over the
+    /// batch. It is the plain version of `tensor::vec::ByteRows`, which a network uses instead.
     ///
     /// # Panics
     /// If a buffer's length does not fit, or an index is not there.
@@ -159,9 +165,9 @@ impl Dataset {
 /// How mini-batches are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampling {
-    /// Each sample of each batch anew from all (the book: `np.random.choice`).
+    /// Each sample of each batch is drawn from all samples (the book's `np.random.choice`).
     Replacement,
-    /// The data are shuffled, dealt out in batches, and shuffled again when fewer than a batch are left.
+    /// The samples are shuffled and dealt in batches. When fewer than a batch are left, they are shuffled again.
     Shuffle,
 }
 

@@ -1,7 +1,7 @@
 //! MNIST from mirrors.
 //!
-//! Plain HTTP on purpose: what is trusted is not the connection but the SHA-256 of the published files, which is
-//! compiled in, so no TLS library (and no C compiler) is needed. A file that does not match is never put in its place.
+//! The connection is plain HTTP on purpose. What is trusted is the SHA-256 of the published files, which is compiled
+//! in. So no TLS library and no C compiler are needed. A file that does not match is never renamed to its final name.
 
 use crate::error::{Error, Fault, io_error};
 use crate::file::{HashingWriter, sha256_of, sha256_of_file, write_atomically};
@@ -32,8 +32,9 @@ pub enum Outcome {
 /// called as bytes arrive (`total` is 0 where the mirror does not say).
 ///
 /// # Errors
-/// If no mirror gives the published file; `dir` is then as it was. If there is also a plain file, which would be read
-/// in place of the `.gz`, and it is not what is in that: it may be another's, and is left to the caller to delete.
+/// - If no mirror gives the published file. `dir` is then as it was.
+/// - If `dir` also has a plain file with other content. The plain file would be read instead of the `.gz`, and it may
+///   be a file that somebody needs. So the caller has to delete it.
 pub fn fetch(
     file: &PublishedFile,
     dir: &Path,

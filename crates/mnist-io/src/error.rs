@@ -73,7 +73,7 @@ pub enum Fault {
     Trailing {
         /// Bytes the header announces, itself included.
         expected: u64,
-        /// Bytes beyond (at least so many).
+        /// A lower bound of the number of bytes beyond.
         extra: u64,
     },
     /// Not an IDX file.
@@ -122,7 +122,8 @@ pub enum Fault {
         /// Where it stands.
         index: usize,
     },
-    /// A file that is not what was published, beside the `.gz` that is, which nobody reads while this one is there.
+    /// A plain file that is not the published one. It hides the published `.gz` in the same folder, which is read only
+    /// without it.
     #[error("not the published file, and read in place of the published .gz beside it; delete it")]
     Unpublished,
     /// Another file than the one wanted.

@@ -1,4 +1,10 @@
-//! Whole files: written beside their place and renamed, and their checksums.
+//! Whole files: atomic writing, and checksums.
+//!
+//! ```text
+//! write_atomically:   fill a temporary file in the same folder ─▶ flush it to disk ─▶ rename it
+//! ```
+//!
+//! A reader sees the old file or the new one, never a part.
 
 use crate::error::{Error, io_error};
 use sha2::{Digest, Sha256};
@@ -7,9 +13,9 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes a file so that it is never there half: `write` fills a temporary file in the same folder, which is flushed to
-/// disk and renamed. The folder is made if need be. A symbolic link stays one: the file it leads to is written. If
-/// anything fails, the temporary file is removed and what stood in the place before still stands.
+/// Writes a file so that a part of it is never visible. `write` fills a temporary file in the same folder, which is
+/// flushed to disk and renamed. The folder is made if it is missing. Of a symbolic link the target is written. If
+/// anything fails, the temporary file is removed and the old file is unchanged.
 ///
 /// # Errors
 /// What the system says of the file; if a device, a pipe or a socket stands there, which a file would replace.
@@ -29,8 +35,8 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
     written.map_err(io_error(path))
 }
 
-/// Whether [`write_atomically`] can write there, asked before long work whose result it is to write: the folder is
-/// made, and a temporary file in it, which is removed.
+/// Whether [`write_atomically`] can write there. It makes the folder, and makes and removes a temporary file in it.
+/// Call it before long work whose result is to be written.
 ///
 /// # Errors
 /// As [`write_atomically`].

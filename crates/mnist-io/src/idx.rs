@@ -8,9 +8,9 @@
 //! then        the elements, row-major, big-endian
 //! ```
 //!
-//! A reader must not believe the header: it may announce terabytes. Here a plain file must be exactly as long as its
-//! header says, and a gzip file cannot announce more than 1032 times its own length (the most that deflate can
-//! expand); either way the buffer grows only as bytes really arrive.
+//! A reader must not believe the header, which may announce terabytes. A plain file must be exactly as long as its
+//! header says. A gzip file may announce at most 1032 times its own length, the most that deflate can expand. In both
+//! cases the buffer grows only as bytes arrive.
 
 use crate::error::{Error, Fault, io_error};
 use crate::file::write_atomically;

@@ -1,13 +1,13 @@
-//! Getting digits in: IDX files, MNIST, its download, and synthetic digits for where MNIST is not.
+//! Reading digits: IDX files, MNIST, its download, and synthetic digits for machines without MNIST.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`idx`] | the IDX format: all six element types, any rank, plain or gzip |
 //! | [`mnist`] | the four files of MNIST, read into two data sets |
-//! | [`dataset`] | images kept as bytes, which become floats where they are multiplied; splits; samplers |
+//! | [`dataset`] | labelled images as bytes; splits; samplers |
 //! | [`synthetic`] | a deterministic generator of digits drawn from strokes |
 //! | [`download`] | MNIST from mirrors, checked by SHA-256 |
-//! | [`mod@file`] | writing beside the place and renaming; checksums |
+//! | [`mod@file`] | atomic writing; checksums |
 //!
 //! No file, however damaged, makes this crate panic or allocate more than the file itself can hold.
 

@@ -77,8 +77,8 @@ impl Mnist {
         Ok(Self { train, test })
     }
 
-    /// Whether one of the four files is in a folder (whatever is in it): one is wanted there, and the others are
-    /// missed.
+    /// Whether one of the four files is in a folder, whatever its content. Then MNIST is meant to be there, and a
+    /// missing file is an error.
     pub fn is_in(dir: &Path) -> bool {
         FILES.iter().any(|file| find(dir, file.name).is_ok())
     }

@@ -4,8 +4,8 @@
 //! h ← h + g²     W ← W − η·g / (√h + ε)
 //! ```
 //!
-//! h only grows, so each parameter's steps only shrink. ε stands outside the root; inside it (as one listing in
-//! circulation has it) the first steps of a parameter with small gradients would be √ε / |g| times too short.
+//! h only grows, so the steps of a parameter only shrink. ε stands outside the root. Inside the root, the first steps
+//! of a parameter with small gradients would be √ε / |g| times too short.
 
 use crate::lanes::LaneRule;
 use tensor::isa::Isa;

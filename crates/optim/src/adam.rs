@@ -8,13 +8,15 @@
 //! AdamW:  W ← (1 − η·λ)·W, then Torch's step
 //! ```
 //!
-//! The book's form is the paper's "efficient" one: its ε is worth ε / √(1 − β₂ᵗ) in the other. Both are one loop,
+//! The book's form is the "efficient" form of the paper. An ε in the book's form is ε / √(1 − β₂ᵗ) in PyTorch's. One
+//! loop computes both:
 //!
 //! ```text
 //! W ← keep·W − rate·m / (√v·scale + ε)     Book: rate η_t, scale 1    Torch: rate η/(1 − β₁ᵗ), scale 1/√(1 − β₂ᵗ)
 //! ```
 //!
-//! with the scalars computed once a step in f64, βᵗ by repeated multiplication.
+//! The scalars are computed in f64, once a step. βᵗ is a repeated multiplication, since the C library's `pow` differs
+//! by platform.
 
 use crate::lanes::{LaneRule, decayed, floored};
 use tensor::isa::Isa;

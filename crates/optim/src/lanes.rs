@@ -1,23 +1,33 @@
-//! The loop all rules share: weights, gradients and S state vectors, sixteen elements at a time, in one pass.
+//! The loop that all rules share: one pass over weights, gradients and S state vectors, sixteen elements at a time.
+//!
+//! ```text
+//! plain:  for each element i:   (w[i], s[i]) ← step(w[i], g[i] + λ·w[i], s[i])
+//! ```
+//!
+//! A rule says what happens to sixteen elements ([`LaneRule`]). The loop is written once, with each rule inlined.
 
 use tensor::isa::{Isa, LANES, Op};
 
-/// What keeps decaying state from becoming subnormal: state ← (decay·state + `FLOOR` + …) − `FLOOR`.
+/// What keeps decaying state from becoming subnormal.
 ///
-/// The state of a weight whose gradient has become 0 (a pixel at the border, a unit that died) is multiplied by 0.9
-/// each step, and after some 800 steps it is a subnormal number, with which this kind of CPU takes a hundred cycles and
-/// more: Adam's step grew from 0.43 to 0.50 ms as the training went on. With the sum, anything below 3·10⁻³⁶ is 0, and
-/// nothing else moves by more than that: 10²⁰ times less than what moves a weight. It costs one subtraction, for the
-/// addition is part of a multiplication that was there.
+/// ```text
+/// state ← (decay·state + FLOOR + …) − FLOOR
+/// ```
+///
+/// A weight whose gradient stays 0 (a pixel at the border, a dead unit) has a state that is multiplied by the decay in
+/// each step. After some 800 steps the state would be a subnormal number, and many CPUs need a hundred cycles or more
+/// for an operation on one. With the sum, a state below 3·10⁻³⁶ becomes 0, and no state changes by more than that. What
+/// moves a weight is 10²⁰ times larger. The addition is a part of a fused multiply-add that is there anyway, so the
+/// cost is one subtraction (`docs/measurements.md`, 6).
 pub(crate) const FLOOR: f32 = 1e-28;
 
-/// decay·state + `FLOOR`, the first step of it.
+/// decay·state + `FLOOR`: the first half of the update of a state.
 #[inline(always)]
 pub(crate) fn decayed<I: Isa>(isa: I, decay: I::F, state: I::F) -> I::F {
     isa.fma(decay, state, isa.splat(FLOOR))
 }
 
-/// `sum` − `FLOOR`, the last.
+/// `sum` − `FLOOR`: the second half.
 #[inline(always)]
 pub(crate) fn floored<I: Isa>(isa: I, sum: I::F) -> I::F {
     isa.sub(sum, isa.splat(FLOOR))
@@ -29,7 +39,7 @@ pub(crate) trait LaneRule<const S: usize> {
     fn step<I: Isa>(&self, isa: I, w: I::F, g: I::F, state: [I::F; S]) -> (I::F, [I::F; S]);
 }
 
-/// `(w, s) ← step(w, g, s)` for every element. `decay` is λ: the gradient a rule sees is g + λw.
+/// `(w, s) ← step(w, g + λ·w, s)` for every element. `decay` is λ.
 pub(crate) struct Pass<'a, R, const S: usize> {
     pub weights: &'a mut [f32],
     pub gradient: &'a [f32],

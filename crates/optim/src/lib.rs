@@ -1,6 +1,6 @@
-//! The chapter's optimizers, and the ones it leads to, each a fused pass over (weight, gradient, state).
+//! The chapter's optimizers, and two that followed them. Each is one fused pass over weights, gradient and state.
 //!
-//! | rule | file | state | bytes moved a parameter |
+//! | rule | file | state | bytes moved for each weight |
 //! |---|---|---|---|
 //! | SGD | `sgd.rs` | none | 12 |
 //! | momentum | `momentum.rs` | v | 20 |
@@ -9,9 +9,11 @@
 //! | RMSProp | `rmsprop.rs` | h | 20 |
 //! | Adam, AdamW | `adam.rs` | m, v | 28 |
 //!
-//! Book and PyTorch agree on the ideas and differ in the details (where ε stands, whether the learning rate is inside
-//! the velocity). Both are here: see [`Form`]. An [`Optimizer`] holds a [`Rule`], its state for every parameter, and
-//! the learning rate, which a [`Schedule`] may move.
+//! The book and PyTorch differ in details: where ε stands, and whether the learning rate is inside the velocity. Both
+//! forms are here ([`Form`]). An [`Optimizer`] holds a [`Rule`], its state for every parameter, and the learning rate.
+//! A [`Schedule`] may change the rate from epoch to epoch.
+//!
+//! `lanes.rs` holds the loop that all rules share, and each rule's file what the rule does to sixteen elements.
 //!
 //! ```
 //! use optim::{Form, Optimizer, Rule};

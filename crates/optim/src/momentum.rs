@@ -5,8 +5,8 @@
 //! Torch:  b ← α·b + g       W ← W − η·b
 //! ```
 //!
-//! At a constant rate the two are one (v = −η·b). When the rate changes, the book's velocity keeps the old rate,
-//! PyTorch's takes the new one at once.
+//! At a constant rate the two forms are the same (v = −η·b). When the rate changes, the book's velocity keeps the old
+//! rate, and PyTorch's uses the new rate at once.
 
 use crate::lanes::{FLOOR, LaneRule, decayed, floored};
 use crate::rule::Form;

@@ -1,10 +1,12 @@
-//! Nesterov's accelerated gradient, in the form that needs the gradient only where the weights are
-//! (Bengio et al. 2012, *Advances in optimizing recurrent networks*, equation 7).
+//! Nesterov's accelerated gradient (Bengio et al. 2012, *Advances in optimizing recurrent networks*, equation 7).
 //!
 //! ```text
 //! Book:   W ← W + α²·v − (1 + α)·η·g     v ← α·v − η·g
 //! Torch:  b ← α·b + g                    W ← W − η·(g + α·b)
 //! ```
+//!
+//! v on the right is the velocity before the step. Both forms need the gradient at the weights, not at a point ahead of
+//! them.
 
 use crate::lanes::{FLOOR, LaneRule, decayed, floored};
 use crate::rule::Form;

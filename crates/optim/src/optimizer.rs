@@ -1,4 +1,11 @@
 //! An update rule with its state.
+//!
+//! ```text
+//! plain:  begin_step;  for each parameter:  for each element:  (w, state) ← rule(w, g + λ·w, state)
+//! ```
+//!
+//! [`Optimizer`] holds the state of all parameters. [`Step`] is one step of the rule as a value. It can be applied to
+//! any part of a parameter, on any thread, because every rule works element by element.
 
 use crate::adagrad::AdaGrad;
 use crate::adam::Adam;
@@ -47,12 +54,13 @@ impl Optimizer {
         self.learning_rate = learning_rate;
     }
 
-    /// The state of each parameter, in order: each as long as the parameter, or empty where the rule has no such state.
+    /// The state of each parameter, in order. A state is as long as its parameter, or empty if the rule has no such
+    /// state.
     pub fn state(&mut self) -> &mut [[AlignedBuf<f32>; 2]] {
         &mut self.slots
     }
 
-    /// Begins so many steps at once: those of a run that is taken up again, whose state is put back.
+    /// Begins `steps` steps: those that a resumed run has behind it. The caller restores the state.
     pub fn take_up(&mut self, steps: u64) {
         (0..steps).for_each(|_| self.begin_step());
     }
@@ -66,9 +74,8 @@ impl Optimizer {
         }
     }
 
-    /// What this step does to any parameter, and the state of all of them, in order. `decay` is λ of the L2 penalty
-    /// ½λ‖W‖²: its gradient λW is added to the gradient on the way, in the same pass. (AdamW's own decay is apart from
-    /// it.)
+    /// What this step does to any parameter, and the state of all parameters, in order. `decay` is λ of the L2 penalty
+    /// ½λ‖W‖². The same pass adds its gradient λW to the gradient. AdamW's own decay is separate.
     ///
     /// # Panics
     /// If no step was begun.
@@ -82,7 +89,7 @@ impl Optimizer {
     /// Moves parameter number `index` one step against `gradient`; see [`Optimizer::step`].
     ///
     /// # Panics
-    /// If there is no such parameter, its length is another, or no step was begun.
+    /// If there is no such parameter, the lengths differ, or no step was begun.
     pub fn update(&mut self, exec: Exec, index: usize, weights: &mut [f32], gradient: &[f32], decay: f64) {
         assert_eq!(weights.len(), gradient.len(), "weights and gradient");
         let (step, slots) = self.step(decay);
@@ -93,7 +100,7 @@ impl Optimizer {
     }
 }
 
-/// One step of a rule, the same for all elements of a parameter: any part of it can be moved by it, on any thread.
+/// One step of a rule, the same for all elements of a parameter.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     rule: Rule,
@@ -110,8 +117,8 @@ impl Step {
         Self { decay: 0.0, ..self }
     }
 
-    /// Moves `weights` against `gradient`: elements of a parameter, with the same elements of its state (of as many
-    /// slots as the rule has; the others are empty).
+    /// Moves `weights`, some elements of a parameter, against their `gradient`. `state` holds the same elements of the
+    /// parameter's state. A slot that the rule does not have is empty.
     ///
     /// # Panics
     /// If their lengths differ.

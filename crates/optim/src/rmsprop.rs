@@ -3,6 +3,8 @@
 //! ```text
 //! h ← ρ·h + (1 − ρ)·g²     W ← W − η·g / (√h + ε)
 //! ```
+//!
+//! h is a running mean of g², where AdaGrad has a sum. So the steps do not shrink forever.
 
 use crate::lanes::{LaneRule, decayed, floored};
 use tensor::isa::Isa;

@@ -50,7 +50,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// β₁ and β₂ of a rule whose steps correct running means for having begun at 0.
+    /// β₁ and β₂ of a rule that corrects the bias of its running means, which begin at 0.
     pub(crate) fn betas(self) -> Option<[f64; 2]> {
         match self {
             Self::Adam { beta1, beta2 } | Self::AdamW { beta1, beta2, .. } => Some([beta1, beta2]),

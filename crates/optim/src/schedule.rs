@@ -1,11 +1,17 @@
 //! Learning-rate schedules: η as a function of the epoch.
+//!
+//! ```text
+//! constant   η₀
+//! step       η₀·γ^⌊epoch / every⌋
+//! cosine     minimum + (η₀ − minimum)·(1 + cos(π·epoch / period)) / 2,   minimum from epoch `period` on
+//! ```
 
 use std::fmt;
 
-/// How the learning rate moves from epoch to epoch, from the rate the run was given.
+/// How the learning rate changes from epoch to epoch, beginning with the rate η₀ of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Schedule {
-    /// It stays.
+    /// η₀.
     #[default]
     Constant,
     /// η₀·γ^⌊epoch / every⌋ (PyTorch's `StepLR`).
@@ -15,8 +21,8 @@ pub enum Schedule {
         /// γ, the factor of a drop.
         gamma: f64,
     },
-    /// Half a cosine from η₀ at epoch 0 to the minimum at epoch `period`, and there it stays
-    /// (PyTorch's `CosineAnnealingLR`, as far as its period goes).
+    /// Half a cosine, from η₀ at epoch 0 to the minimum at epoch `period`, then the minimum (PyTorch's
+    /// `CosineAnnealingLR` up to its period).
     Cosine {
         /// Epochs from the first rate to the last.
         period: u64,
@@ -60,8 +66,8 @@ impl Schedule {
     }
 }
 
-/// cos(π·x) for 0 ≤ x ≤ 1, to 1e-15, by the sine's Taylor series about x = ½: a library's cosine may differ by
-/// platform, and the rate is part of what makes a run reproducible.
+/// cos(π·x) for 0 ≤ x ≤ 1, to 1e-15, by the Taylor series of the sine about x = ½. The cosine of the C library differs
+/// by platform, and the rate is a part of what makes a run reproducible.
 fn cos_half_turns(x: f64) -> f64 {
     let y = std::f64::consts::PI * (0.5 - x);
     let (mut term, mut sum) = (y, y);

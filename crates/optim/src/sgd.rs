@@ -4,8 +4,8 @@
 //! W ← W − η·g
 //! ```
 //!
-//! Plain: `for (w, g) in … { *w -= eta * g }`. One fused multiply-add an element; it moves 12 bytes (W twice, g once),
-//! so memory sets its speed.
+//! Plain: `for (w, g) in … { *w -= eta * g }`. An element takes one fused multiply-add and moves 12 bytes: W twice, g
+//! once. So memory limits the speed.
 
 use crate::lanes::LaneRule;
 use tensor::isa::Isa;

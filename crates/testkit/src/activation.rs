@@ -1,7 +1,13 @@
 //! Activation functions, forward and backward, in f64.
 //!
-//! `backward` takes what the layer keeps: the input for ReLU, the output for sigmoid and tanh, whose derivatives are
-//! polynomials of it. All arrays of a call have the same length.
+//! ```text
+//! ReLU      y = max(0, x)            dx = dy where x > 0, else 0
+//! sigmoid   y = 1 / (1 + e⁻ˣ)        dx = dy·y·(1 − y)
+//! tanh      y = tanh x               dx = dy·(1 − y²)
+//! ```
+//!
+//! `backward` takes what the layer keeps: the input for ReLU, the output for sigmoid and tanh. All arrays of a call
+//! have the same length.
 
 /// max(x, 0), where NaN stays NaN and a zero of either sign gives +0.
 pub fn relu(x: &[f64]) -> Vec<f64> {

@@ -1,6 +1,10 @@
 //! The affine layer, Y = X·W + b, forward and backward, in f64.
 //!
-//! Row-major: X is batch×inputs, W inputs×outputs, b has one number an output, Y is batch×outputs.
+//! ```text
+//! Y = X·W + b        dX = dY·Wᵀ        dW = Xᵀ·dY        db = Σ dY over the batch
+//! ```
+//!
+//! All are row-major: X is batch×inputs, W inputs×outputs, b one number an output, Y batch×outputs.
 
 /// The sizes of the layer and of the batch it works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

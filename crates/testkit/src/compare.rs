@@ -1,9 +1,9 @@
 //! Comparators that refuse wrong answers.
 //!
-//! A comparison that cannot fail is worse than none, so these ones judge the bound before they judge the numbers. They
-//! refuse a bound that is NaN, negative or infinite, and a bound without **power**: one so wide that zeros would pass
-//! where numbers were wanted. They never fold errors with `max`, which forgets NaN; each element is accepted by a
-//! comparison that is false for NaN, or refused.
+//! A comparison that cannot fail is worse than none. So these judge the bound before they judge the numbers. They
+//! refuse a bound that is NaN, negative or infinite. They refuse a bound without **power**, one so wide that zeros
+//! would be accepted where numbers were expected. They never fold errors with `max`, which drops NaN: an element is
+//! accepted by a comparison that is false for NaN, or refused.
 
 use crate::ulp::ulp;
 use std::error::Error;
@@ -15,7 +15,7 @@ pub enum Bound<'a> {
     /// The wanted number rounded to `f32`, and nothing else. The two zeros are equal; see [`check_bits`] where their
     /// sign matters.
     Exact,
-    /// At most so many units in the last place of an `f32`, measured at the wanted number.
+    /// At most this number of units in the last place of an `f32`, measured at the expected number.
     Ulp(u32),
     /// At most `atol + rtol·|want|`.
     Allclose {
@@ -108,7 +108,7 @@ pub enum Mismatch {
         bound: f64,
         /// How many elements are out of bounds.
         offending: usize,
-        /// Out of so many.
+        /// Out of this number.
         len: usize,
     },
     /// Elements with other bits.
@@ -121,7 +121,7 @@ pub enum Mismatch {
         want: f32,
         /// How many elements differ.
         offending: usize,
-        /// Out of so many.
+        /// Out of this number.
         len: usize,
     },
     /// A numeric gradient with an element that is NaN or infinite (see [`gradcheck`](crate::gradcheck)).
@@ -137,7 +137,7 @@ pub enum Mismatch {
         max: f64,
         /// Elements that are clearly not zero.
         alive: usize,
-        /// Out of so many.
+        /// Out of this number.
         len: usize,
         /// How many were required.
         required: usize,
@@ -193,9 +193,9 @@ impl Error for Mismatch {}
 /// - A NaN is accepted where a NaN is wanted, and required there.
 /// - An infinity is accepted where that infinity is wanted, or a finite number that rounds to it; an infinity wanted is
 ///   required.
-/// - The bound must be finite and not negative, and have power: at least half of the finite elements of `want` that do
-///   not round to zero must be larger than their own bound, so that there zero, the double and the opposite are all
-///   refused.
+/// - The bound must be finite and not negative.
+/// - The bound must have power. Of the finite elements of `want` that do not round to zero, at least half must be
+///   larger than their own bound. There zero, the double and the opposite are all refused.
 ///
 /// # Errors
 /// The first [`Mismatch`] met, in the order length, bound, power, elements.

@@ -1,8 +1,12 @@
 //! Freivalds' check: is this the product of those matrices, in O(n²)?
 //!
-//! For shapes where the O(n³) [`Gemm::reference`] is too slow. With a random vector t, G·t is compared with α·A·(B·t) +
-//! β·C·t, all in f64. The components of t have random signs and magnitudes in [½, 1): a single wrong element always
-//! shows, and several can cancel only by chance, so two vectors are tried.
+//! ```text
+//! G·t  =?  α·A·(B·t) + β·C·t         in f64, for a random vector t
+//! ```
+//!
+//! It is for shapes at which the O(n³) [`Gemm::reference`] is too slow. The components of t have random signs and
+//! magnitudes in [½, 1). A single wrong element always shows. Several can cancel only by chance, so the check takes two
+//! vectors.
 
 use crate::compare::{Bound, Mismatch, check_close_f64};
 use crate::gemm::Gemm;

@@ -1,9 +1,11 @@
 //! Matrix products: the plain f64 reference with its error bound, and the exact f32 chain.
 //!
-//! Both answer the same question, C ← α·A·B + β·C with A m×k, B k×n and C m×n, each in its own way:
+//! ```text
+//! C ← α·A·B + β·C         A m×k, B k×n, C m×n
+//! ```
 //!
-//! - [`Gemm::reference`] says what the numbers are, and how large the rounding errors of any f32 evaluation may be;
-//! - [`Gemm::chain`] says which bits an evaluation that adds in ascending order with fused multiply-adds must give.
+//! - [`Gemm::reference`] says what the numbers are, and how large the rounding errors of any f32 evaluation may be.
+//! - [`Gemm::chain`] says which bits an evaluation must give that adds in ascending order with fused multiply-adds.
 
 /// A read-only strided matrix: element (i, j) is `data[i·row_stride + j·col_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +99,10 @@ impl Reference {
 /// How far an f32 evaluation may be from `values`, element by element: (k+3)·u / (1 − (k+3)·u) times the magnitude,
 /// with u = 2⁻²⁴, plus what underflow can add.
 ///
-/// No term of an element is rounded more than k + 3 times, in whatever order the sum is taken: once each for a product
-/// and for α or β, k times while adding, once for the bias (Higham, *Accuracy and Stability of Numerical Algorithms*,
-/// 3.1). An element of magnitude 0 is a sum of zeros and must be 0. With a bias, add |bias| to the magnitudes first.
+/// No term of an element is rounded more than k + 3 times, in whatever order the sum is taken. It is once for a product,
+/// once for α or β, k times in the sum, and once for the bias. See Higham, *Accuracy and Stability of Numerical
+/// Algorithms*, section 3.1. An element of magnitude 0 is a sum of zeros and must be 0. With a bias, add |bias| to the
+/// magnitudes first.
 ///
 /// # Panics
 /// If k is so large (2²³) that the bound means nothing.

@@ -1,7 +1,11 @@
 //! Gradients held against central differences.
 //!
-//! Two gradients that are both zero agree about nothing: a batch normalisation of a batch of one, or a dead ReLU, would
-//! pass any comparison. So a check here demands first that the numeric gradient is alive.
+//! ```text
+//! ∂f/∂xᵢ ≈ ( f(x + h·eᵢ) − f(x − h·eᵢ) ) / 2h
+//! ```
+//!
+//! Two gradients that are both zero prove nothing: a batch normalisation of a batch of one, or a dead ReLU, would pass
+//! any comparison. So a check here first demands that the numeric gradient is not zero.
 
 use crate::compare::{Bound, Mismatch, check_close, check_close_f64};
 
@@ -31,12 +35,13 @@ pub fn central_difference(mut f: impl FnMut(&[f64]) -> f64, x: &[f64], h: f64) -
     (0..x.len()).map(&mut slope).collect()
 }
 
-/// Checks an analytic gradient against a numeric one, element by element within `atol + rtol·|numeric|`, and that the
-/// numeric one is alive: it is finite, its largest magnitude exceeds 1e-6, and at least `min_fraction` of its elements
-/// exceed 1e-6 of that.
+/// Checks an analytic gradient against a numeric one, element by element within `atol + rtol·|numeric|`.
+///
+/// The numeric gradient must not vanish. It is finite, its largest magnitude exceeds 1e-6, and at least `min_fraction`
+/// of its elements exceed 1e-6 of that.
 ///
 /// # Errors
-/// [`Mismatch::NotFinite`] or [`Mismatch::Vanishing`] if the gradient is not alive, else as [`check_close`].
+/// [`Mismatch::NotFinite`] or [`Mismatch::Vanishing`] if the gradient vanishes, else as [`check_close`].
 ///
 /// # Panics
 /// If `min_fraction` is not in (0, 1].

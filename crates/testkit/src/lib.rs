@@ -1,7 +1,7 @@
 //! The judges of this workspace: comparators, plain f64 references, gradient checks, shape lists and poisoned buffers.
 //!
-//! A kernel is trusted because something simpler agrees with it, so this crate depends on nothing but `std`: no
-//! reference can borrow the code it judges. Trust is built as a chain, each link tested against the one before:
+//! A kernel is trusted because something simpler agrees with it. So this crate depends on nothing but `std`, and no
+//! reference can borrow the code it judges. Trust is a chain, each link tested against the one before:
 //!
 //! 1. values worked by hand → the f64 reference (this crate's own tests);
 //! 2. central differences of the forward reference → the backward reference ([`gradcheck`]);
@@ -16,12 +16,12 @@
 //! | what should this layer have computed? | [`activation`], [`affine`], [`batch_norm`], [`dropout`], [`softmax_loss`] |
 //! | where should this step have led? | [`optim`], [`network`], in either [`preset`] |
 //! | what does a call that must panic say? | [`panics`] |
-//! | what should it be tried on? | [`rng`], [`shapes`], [`poison`] |
+//! | which data and shapes should it be tested on? | [`rng`], [`shapes`], [`poison`] |
 //!
-//! References of kernels take `f32`, as the kernels do, and answer in `f64`; references of layers take and give `f64`,
-//! so that they can be differentiated numerically. [`vector::widen`] leads from one to the other. Matrices are
-//! row-major unless a function takes strides. A wrong call (a length that contradicts a shape) panics with both
-//! numbers: the caller is a test.
+//! References of kernels take `f32`, as the kernels do, and answer in `f64`. References of layers take and give `f64`,
+//! so that they can be differentiated numerically. [`vector::widen`] converts from one to the other. Matrices are
+//! row-major unless a function takes strides. A length that contradicts a shape panics with both numbers: the caller is
+//! a test.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! A fully connected network in f64, built from the layer references.
 //!
-//! All parameters are one flat array in the order of the layers: an affine layer has W (inputs×outputs, row-major),
-//! then b; a batch normalisation γ, then β; the others have none. So a whole-network gradient is one array too, and can
-//! be compared, or differentiated numerically, in one call.
+//! All parameters are one flat array in the order of the layers. An affine layer has W (inputs×outputs, row-major),
+//! then b. A batch normalisation has γ, then β. The others have none. So the gradient of a whole network is one array
+//! too, and can be compared, or differentiated numerically, in one call.
 
 use crate::activation;
 use crate::affine::Affine;

@@ -1,14 +1,15 @@
-//! Buffers that notice a kernel outside of its lines.
+//! Buffers that detect reads and writes outside of a matrix.
 //!
-//! A [`Poisoned`] buffer holds a matrix between two guard bands, and between its rows if they are padded, all full of
+//! A [`Poisoned`] buffer holds a matrix between two guards. The guards, and the gaps between padded rows, are full of
 //! one particular NaN:
 //!
 //! ```text
 //! guard | row 0 ........ gap | row 1 ........ gap | row 2 ........ | guard
 //! ```
 //!
-//! A kernel that *reads* the poison gives NaN, which no comparator accepts; one that *writes* over it changes its bits,
-//! which [`Poisoned::assert_guards_untouched`] reports. What it cannot notice is poison written back as it was read.
+//! A kernel that *reads* the poison gives NaN, which no comparator accepts. A kernel that *writes* over it changes its
+//! bits, which [`Poisoned::assert_guards_untouched`] reports. Poison that is written back as it was read is not
+//! detected.
 
 /// The bits of the poison: a quiet NaN with a payload that no operation makes by itself.
 pub const POISON: u32 = 0x7fc0_dead;

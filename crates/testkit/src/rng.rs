@@ -1,7 +1,7 @@
 //! Test data from a seed.
 //!
-//! SplitMix64 (Steele, Lea and Flood, 2014): one addition and one mixing function. It is not the generator the
-//! workspace trains with, on purpose: test data must not change when that one does.
+//! SplitMix64 (Steele, Lea and Flood, 2014): one addition and one mixing function. The workspace trains with another
+//! generator on purpose. Test data must not change when that one changes.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -42,7 +42,7 @@ impl Rng {
             "f32_in: [{lo}, {hi}) is not a finite, non-empty interval"
         );
         let (from, to) = (f64::from(lo), f64::from(hi));
-        // Rounding to f32 can reach `hi`, which the interval leaves out.
+        // Rounding to f32 can reach `hi`, which is not in the interval.
         ((from + (to - from) * self.unit()) as f32).min(hi.next_down())
     }
 

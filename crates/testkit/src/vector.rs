@@ -1,7 +1,7 @@
 //! Element-wise functions and sums of `f32` data in f64, by `std`.
 //!
-//! A result of `std` in f64 is within about one unit of its own last place, 2⁻²⁹ of an f32 unit: enough to measure the
-//! error of an f32 kernel to a hundredth of a unit.
+//! A result of `std` in f64 is within about one unit of its own last place, which is 2⁻²⁹ of an f32 unit. So the error
+//! of an f32 kernel can be measured to a hundredth of a unit.
 
 /// The same numbers as `f64`.
 pub fn widen(x: &[f32]) -> Vec<f64> {

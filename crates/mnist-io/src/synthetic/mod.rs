@@ -1,7 +1,4 @@
-//! Synthetic digits: drawn from strokes, then bent, turned, sheared, thickened, blurred and spoilt, until they are
-//! about as hard as MNIST: a linear classifier gets 80 to 92 %, the chapter's five-layer network 95 to 98.5 %. They have
-//! as much ink too: 19 % of the pixels are not 0 (MNIST: 19.1), their mean is 0.130 (0.131) and their standard deviation
-//! 0.298 (0.308), of white as 1; so what is measured on them, or scaled by them, is about what MNIST gives.
+//! Synthetic digits: strokes that are bent, rotated, sheared, thickened, blurred and damaged.
 //!
 //! ```text
 //! strokes.rs   the strokes of a digit, in a unit square, in several ways of writing it
@@ -12,8 +9,11 @@
 //!    ▼         now and then a stray stroke or a gap, grain in the ink, 28×28 bytes
 //! ```
 //!
-//! Image i of a set is a function of (seed, set, i) alone, computed with operations that IEEE 754 rounds exactly, so
-//! the same seed gives the same files on every machine and on any number of threads.
+//! They are about as hard to recognise as MNIST's digits, and have as much ink, so that timings and scales on them are
+//! about those on MNIST. Tests hold them to that.
+//!
+//! Image i of a set is a function of (seed, set, i) alone. It is computed with operations that IEEE 754 rounds exactly.
+//! So a seed gives the same files on every machine and with any number of threads.
 
 mod raster;
 mod strokes;
@@ -47,7 +47,7 @@ impl Default for Synthetic {
 }
 
 impl Synthetic {
-    /// The four arrays, in the order of [`FILES`], made by `threads` threads. Cost: about 6 µs an image and thread.
+    /// The four arrays, in the order of [`FILES`], made by `threads` threads.
     pub fn arrays(&self, threads: usize) -> [Idx; 4] {
         let set = |number: u64, count: usize| {
             let mut pixels = vec![0; count * SIDE * SIDE];

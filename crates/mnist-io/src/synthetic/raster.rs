@@ -1,4 +1,9 @@
-//! From strokes to ink: each pixel's distance from the nearest piece of stroke, and a pen of some width.
+//! From strokes to ink.
+//!
+//! ```text
+//! d[pixel] = distance from the nearest piece of a stroke
+//! ink      = 1 within the width of the pen, 0 beyond its soft edge, smooth between
+//! ```
 
 use super::strokes::Point;
 
@@ -11,7 +16,7 @@ const PIECES: usize = 6;
 /// Pixels of a row whose distances are computed together: two vectors of SSE2, one of AVX2.
 const TOGETHER: usize = 8;
 
-/// Strokes that are noted, and then the ink they leave.
+/// The distances from the strokes so far, and then the ink of the strokes.
 pub(super) struct Canvas {
     /// Squared distances from the nearest segment, then ink.
     pixels: [f32; SIDE * SIDE],
@@ -31,7 +36,7 @@ impl Canvas {
         self.segments.clear();
     }
 
-    /// Notes a stroke through points given in pixels: straight lines, or a Catmull-Rom curve.
+    /// Adds a stroke through points given in pixels: straight lines, or a Catmull-Rom curve.
     pub fn stroke(&mut self, points: impl Iterator<Item = Point>, smooth: bool) {
         self.points.clear();
         self.points.extend(points);
@@ -102,7 +107,7 @@ fn lower(pixels: &mut [f32; SIDE * SIDE], [from, to]: [Point; 2], reach: f32) {
     let inverse = 1.0 / (dx * dx + dy * dy).max(1e-6);
     let (columns, rows) = (range(0), range(1));
     for column in columns.step_by(TOGETHER) {
-        // Some pixels are farther, which leaves them without ink, or met twice.
+        // Some of these pixels are farther and get no ink, or belong to two segments.
         let column = column.min(SIDE - TOGETHER);
         let px: [f32; TOGETHER] = std::array::from_fn(|i| (column + i) as f32 - from[0]);
         for y in rows.clone() {

@@ -6,8 +6,8 @@
 //! q mod 4 = 0: (cos, sin)  1: (−sin, cos)  2: (−cos, −sin)  3: (sin, −cos)
 //! ```
 //!
-//! Plain: `(2π·u).sin_cos()`. Because u is in turns the reduction subtracts a multiple of ¼: exact, where an angle in
-//! radians would need π to many digits.
+//! Plain: `(2π·u).sin_cos()`. Because u is in turns, the reduction subtracts a multiple of ¼, which is exact. For an
+//! angle in radians it would need π to many digits.
 
 use crate::isa::Isa;
 

@@ -7,12 +7,13 @@
 //!
 //! Plain: `x.iter().map(|x| x.exp())`.
 //!
-//! 1. *Rounding by addition.* x/ln 2 + 1.5·2²³ has no bits left for a fraction, so the FMA that computes it also rounds
-//!    it, and n stands in the low bits of the sum: no conversion instruction, the same on every ISA.
-//! 2. *r in two FMAs.* ln 2 is split into a float and the float nearest the rest, so n·ln 2 is subtracted with 48 bits.
-//! 3. *2^n in two factors.* n reaches −150 (subnormal results) and 128 (just before overflow), which one exponent field
-//!    cannot hold; 2^⌊n/2⌋ and 2^(n−⌊n/2⌋) can. The first product is exact, the second rounds once.
-//! 4. *No branch.* x is clamped to where the result is 0 or ∞ anyway; NaN is put back at the end.
+//! 1. *Rounding by addition.* x/ln 2 + 1.5·2²³ has no bits for a fraction. So the FMA that computes it also rounds it,
+//!    and n is in the low bits of the sum. No conversion instruction is needed, and every ISA gives the same n.
+//! 2. *r in two FMAs.* ln 2 is split into a float and the float nearest to the rest. So n·ln 2 is subtracted with 48
+//!    bits.
+//! 3. *2^n in two factors.* n goes from −150 (subnormal results) to 128 (just before overflow), which one exponent
+//!    field cannot hold. 2^⌊n/2⌋ and 2^(n−⌊n/2⌋) can. The first product is exact, the second rounds once.
+//! 4. *No branch.* x is clamped to a range outside of which the result is 0 or ∞. A NaN is put back at the end.
 //!
 //! Error: at most 1.02 ULP over all 2³² inputs (`cargo test -p tensor --release -- --ignored`), subnormals included.
 

@@ -8,7 +8,7 @@
 //! Plain: `x.iter().map(|x| x.ln())`.
 //!
 //! 1. *Integer split.* Subtracting the bits of √½ from the bits of x carries into the exponent exactly where m would
-//!    reach √2, so e and m come from one subtraction, one shift and one mask.
+//!    reach √2. So one subtraction, one shift and one mask give e and m.
 //! 2. *Subnormals* are first multiplied by 2²³, and e corrected by 23.
 //! 3. *Small terms first.* e·ln 2 is added in two parts, the small one before f, the large one last.
 //!

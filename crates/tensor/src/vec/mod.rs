@@ -1,7 +1,7 @@
-//! Vector math: elementary functions, reductions and random lanes, one a file.
+//! Vector math: elementary functions, reductions, passes down columns, and random lanes, one a file.
 //!
-//! Each file has a *lane* function, generic over the ISA, to be used inside other kernels
-//! (`exp_lanes(isa, x)`), and most a *slice* function that runs it over memory (`exp(exec, x, y)`).
+//! Each file has a *lane* function, generic over the ISA, for use inside other kernels (`exp_lanes(isa, x)`). Most have
+//! a *slice* function too, which runs the lane function over memory (`exp(exec, x, y)`).
 
 mod bytes;
 mod columns;
@@ -11,6 +11,7 @@ mod ln;
 mod map;
 mod nonzero;
 mod normal;
+mod pass;
 mod random;
 mod reduce;
 mod share;
@@ -20,7 +21,7 @@ mod tanh;
 
 pub use bytes::ByteRows;
 pub(crate) use bytes::prefetch_bytes;
-pub use columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, DESCENDING, each, once, pass};
+pub use columns::{Columns, ColumnsMut};
 pub use cos_sin::cos_sin_turns_lanes;
 pub use exp::{exp, exp_lanes};
 pub use ln::{ln, ln_lanes};
@@ -28,6 +29,7 @@ pub use map::{LaneFunction, map_lanes, map_rows, map2_rows, scale, scale_rows};
 pub use nonzero::{BlockForm, NonzeroBlocks, NonzeroBytes};
 pub(crate) use nonzero::{CHUNK, EACH, MARK, MOST_BLOCK, Record, less, pick_nonzero};
 pub use normal::normal_pairs;
+pub use pass::{ASCENDING, BlockKernel, DESCENDING, each, once, pass};
 pub use random::{LaneRng, uniform_lanes};
 pub use reduce::{COLUMN_BLOCK, column_sums, dot_lanes, sum, sum_squares};
 pub(crate) use share::Slices;

@@ -4,14 +4,14 @@
 //! u₁ in (0, 1], u₂ in [0, 1):  r = √(−2 ln u₁),  (z₀, z₁) = (r·cos 2πu₂, r·sin 2πu₂)
 //! ```
 //!
-//! The C library's `ln` and `cos` differ by platform; these are this crate's, so a seed gives the same weights
-//! everywhere. With 24-bit uniforms |z| reaches 5.77 and no further.
+//! `ln` and `cos` are this crate's, so a seed gives the same weights everywhere. Those of the C library differ by
+//! platform. With uniforms of 24 bits |z| is at most 5.77.
 
 use super::{cos_sin_turns_lanes, ln_lanes};
 use crate::exec::Exec;
 use crate::isa::{Isa, LANES, Op};
 
-/// Lane by lane a pair of deviates. (A function, and not a closure: see `map.rs`.)
+/// Lane by lane a pair of deviates. It is a function and not a closure for the reason in `map.rs`.
 #[inline(always)]
 fn pair<I: Isa>(isa: I, u1: I::F, u2: I::F) -> (I::F, I::F) {
     let u1 = isa.add(u1, isa.splat(1.0 / 16_777_216.0));
@@ -20,8 +20,8 @@ fn pair<I: Isa>(isa: I, u1: I::F, u2: I::F) -> (I::F, I::F) {
     (isa.mul(r, cos), isa.mul(r, sin))
 }
 
-/// Turns uniforms in [0, 1) into independent standard normal deviates, in place: `u1` into the cosine half of each
-/// pair, `u2` into the sine half. Uniforms are multiples of 2⁻²⁴; `u1` is used as u₁ + 2⁻²⁴, so that 0 is allowed.
+/// Replaces uniforms in [0, 1) by independent standard normal deviates: `u1` by the cosine half of each pair, `u2` by
+/// the sine half. Uniforms are multiples of 2⁻²⁴. `u1` is used as u₁ + 2⁻²⁴, so that 0 is allowed.
 ///
 /// # Panics
 /// If the lengths differ.

@@ -5,11 +5,12 @@
 //! u = ⌊h / 2⁸⌋ / 2²⁴ in [0, 1)
 //! ```
 //!
-//! A sequential generator would make a dropout mask depend on who draws first. Here nobody draws: whoever computes
-//! element i of a mask, on whichever thread, gets the same bit. The mixer is the two-multiplication 32-bit finaliser of
-//! C. Wellons' hash prospector (`lowbias32`), twice, with a 64-bit key between: fourteen integer operations for sixteen
-//! elements, all of them in every ISA. SplitMix64 (one a lane, 64-bit multiplications) was the other choice; AVX2
-//! has no such multiplication.
+//! A sequential generator would make a dropout mask depend on the order in which threads draw. Here element i of a mask
+//! has the same bit on whichever thread computes it.
+//!
+//! The mixer is the 32-bit finaliser `lowbias32` of C. Wellons' hash prospector, twice, with a 64-bit key between. It
+//! is fourteen integer operations for sixteen elements, and every ISA has them. SplitMix64 would need multiplications
+//! of 64 bits, which AVX2 does not have.
 
 use crate::isa::{Isa, LANES};
 
@@ -20,7 +21,7 @@ pub struct LaneRng {
 }
 
 impl LaneRng {
-    /// The stream named by `parts` (one at least); streams whose parts differ anywhere are independent.
+    /// The stream named by `parts`, at least one. Streams with different parts are independent.
     pub fn new(parts: &[u64]) -> Self {
         // SplitMix64's finaliser absorbs a part a round.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -1,19 +1,20 @@
 //! Reductions of a fixed shape.
 //!
-//! Floating-point addition is not associative, so a sum is defined here by its tree, and every ISA and thread count
-//! builds that tree:
-//!
 //! ```text
-//! sum:          element i goes to accumulator i mod 64, in ascending order (four vectors of sixteen lanes);
-//!               the four vectors are added as (v₀ + v₁) + (v₂ + v₃), the sixteen lanes in halves
-//! column sums:  each column is one chain over COLUMN_BLOCK rows, in ascending order; the blocks' sums are added in
-//!               ascending order
+//! sum:          s[i mod 64] ← s[i mod 64] + x[i], i ascending: four vectors v₀ … v₃ of sixteen lanes
+//!               (v₀ + v₁) + (v₂ + v₃), then the sixteen lanes in halves
+//! column sums:  each block of COLUMN_BLOCK rows is one chain a column, rows ascending
+//!               the sums of the blocks are added, blocks ascending
 //! ```
 //!
-//! The plain versions are the two sentences above, written as loops in the tests. Sixty-four accumulators hide the
-//! four-cycle latency of an addition on two vector ports, and bound the error of a sum of n by about (n/64 + 8)·ε.
+//! Floating-point addition is not associative. So a sum is defined here by its tree, and every ISA and number of
+//! threads builds the same tree. The plain versions are loops in the tests.
+//!
+//! Sixty-four accumulators hide the latency of an addition (four cycles, two additions a cycle). They bound the error
+//! of a sum of n elements by about (n/64 + 8)·ε.
 
-use super::columns::{ASCENDING, BlockKernel, Columns, ColumnsMut, pass};
+use super::columns::{Columns, ColumnsMut};
+use super::pass::{ASCENDING, BlockKernel, pass};
 use super::share::{ColumnKernel, for_all_columns};
 use crate::array::View;
 use crate::exec::Exec;
@@ -89,7 +90,7 @@ pub fn sum_squares(exec: Exec, x: &[f32]) -> f32 {
 /// # Panics
 /// If `sums` is not one element a column.
 pub fn column_sums(exec: Exec, x: View<'_, f32, 2>, sums: &mut [f32]) {
-    /// Moves the chain of this block of rows.
+    /// Extends the chain of this block of rows.
     struct Chain;
     impl BlockKernel<1, 0, 0, 1> for Chain {
         #[inline(always)]
@@ -122,7 +123,7 @@ pub fn column_sums(exec: Exec, x: View<'_, f32, 2>, sums: &mut [f32]) {
             if x.rows() <= COLUMN_BLOCK {
                 return pass::<I, _, 1, 0, 0, 1, 8, ASCENDING>(isa, &Chain, [x], &mut [], [], &mut [sums]);
             }
-            // A chain on the stack for some columns at a time.
+            // Chains on the stack, for as many columns at a time as fit.
             let mut chain = [0.0; 32 * LANES];
             for (at, sums) in sums.chunks_mut(chain.len()).enumerate() {
                 let columns = at * chain.len()..at * chain.len() + sums.len();

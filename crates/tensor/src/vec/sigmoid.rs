@@ -8,8 +8,9 @@
 //! Plain: `x.iter().map(|x| 1.0 / (1.0 + (-x).exp()))`.
 //!
 //! 1. *No overflow.* The exponential is of −|x|, and the numerator is chosen by the sign.
-//! 2. *One Newton step.* Rounding s and the quotient would each cost up to an ULP. What s lost is (1 − s) + e exactly,
-//!    what the quotient left over is one FMA; adding their share back leaves the exponential's error and one rounding.
+//! 2. *One Newton step.* Rounding s and rounding the quotient would each cost up to an ULP. The rounding error of s is
+//!    (1 − s) + e exactly, and one FMA gives that of the quotient. Adding both back leaves the error of the exponential
+//!    and one rounding.
 //!
 //! Error: at most 2 ULP over all 2³² inputs, the subnormal results at x < −87 included.
 

@@ -5,8 +5,8 @@
 //! else:         tanh |x| = 1 − 2 / (e^(2|x|) + 1)                with the sign of x, also of −0
 //! ```
 //!
-//! Plain: `x.iter().map(|x| x.tanh())`. Both branches are computed and one selected; near 0 the second would lose all
-//! its digits to 1 − 1. Its derivative needs only the result: 1 − tanh².
+//! Plain: `x.iter().map(|x| x.tanh())`. Both branches are computed and one is selected. Near 0 the second branch would
+//! lose all its digits to 1 − 1. The derivative, 1 − tanh², needs only the result.
 //!
 //! Error: at most 2 ULP over all 2³² inputs.
 
