@@ -78,9 +78,8 @@ fn assert_twins(name: &str, config: &Config, rule: reference::Rule) {
             Sampler::new(config.sampling, stream(config.seed, Stream::Batches), digits().len(), config.batch);
         for step in 0..STEPS {
             let (mut x, mut labels) = (vec![0.0; BATCH * 784], vec![0; BATCH]);
-            // A batch is in the order of its classes: a row's dropout mask is that of its place.
-            let mut batch = sampler.next_batch().to_vec();
-            batch.sort_by_key(|&index| digits().labels()[index]);
+            // As drawn: a row's dropout mask is that of its place.
+            let batch = sampler.next_batch().to_vec();
             digits().gather(&batch, &mut x, &mut labels);
             let (x, labels): (_, Vec<usize>) = (widen(&x), labels.into_iter().map(usize::from).collect());
             let network = plain_network(config, step);

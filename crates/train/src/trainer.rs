@@ -56,19 +56,7 @@ impl Trainer {
         network.compile_for(exec, config.rule.slots());
         let data = samples;
         let (steps, last_loss, epoch_loss) = (0, f64::NAN, 0.0);
-        Ok(Self {
-            config,
-            exec,
-            data,
-            network,
-            optimizer,
-            sampler,
-            indices,
-            labels,
-            steps,
-            last_loss,
-            epoch_loss,
-        })
+        Ok(Self { config, exec, data, network, optimizer, sampler, indices, labels, steps, last_loss, epoch_loss })
     }
 
     /// The SHA-256 of the training samples.

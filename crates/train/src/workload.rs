@@ -1,6 +1,7 @@
 //! The training steps that are measured: by the benches, the roofline, and the comparison with other libraries.
 
 use crate::config::{Config, Length, Preset};
+use layers::Activation;
 use optim::Rule;
 
 /// A training step to look into.
@@ -11,6 +12,10 @@ use optim::Rule;
 /// | B | the same | 128 | Adam |
 /// | C | 784-100×5-10, batch norm | 100 | SGD |
 /// | D | 784-1024×3-10 | 512 | Adam |
+/// | E | 784-100×4-10, tanh | 128 | SGD |
+///
+/// A to D are of images and ReLUs, whose zeros are skipped. E, on bytes of which none is 0 ([`Workload::dense`]), has no
+/// zeros: it is the dense step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Workload {
     /// The chapter's network.
@@ -21,11 +26,13 @@ pub enum Workload {
     C,
     /// A large one.
     D,
+    /// The chapter's network with tanh, for bytes of which none is 0.
+    E,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
+    pub const ALL: [Self; 5] = [Self::A, Self::B, Self::C, Self::D, Self::E];
 
     /// The name, as on the command line.
     pub fn name(self) -> &'static str {
@@ -34,6 +41,7 @@ impl Workload {
             Self::B => "B",
             Self::C => "C",
             Self::D => "D",
+            Self::E => "E",
         }
     }
 
@@ -49,19 +57,28 @@ impl Workload {
             Self::B => "784-100×4-10, batch 128, Adam",
             Self::C => "784-100×5-10, batch norm, batch 100, SGD",
             Self::D => "784-1024×3-10, batch 512, Adam",
+            Self::E => "784-100×4-10, tanh, batch 128, SGD, no byte 0",
         }
     }
 
     /// Its settings, in the book's form; the run has no end.
     pub fn config(self) -> Config {
         let (hidden, batch, rule): (&[usize], _, _) = match self {
-            Self::A => (&[100; 4], 128, Rule::SGD),
+            Self::A | Self::E => (&[100; 4], 128, Rule::SGD),
             Self::B => (&[100; 4], 128, Rule::ADAM),
             Self::C => (&[100; 5], 100, Rule::SGD),
             Self::D => (&[1024; 3], 512, Rule::ADAM),
         };
         let mut config = Config { batch, ..Config::book(hidden, rule, Length::Steps(u64::MAX), 1) };
         config.architecture.batch_norm = (self == Self::C).then(|| Preset::Book.batch_norm_form());
+        if self == Self::E {
+            config.architecture.activation = Activation::Tanh;
+        }
         config
+    }
+
+    /// Whether it is for pictures without a byte that is 0.
+    pub fn dense(self) -> bool {
+        self == Self::E
     }
 }

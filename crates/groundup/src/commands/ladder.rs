@@ -9,8 +9,8 @@ use mnist_io::file::{check_writable, write_atomically};
 use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
-use tensor::matmul::PackedB;
 use tensor::gemm::ladder::{Operands, RUNGS, Rung};
+use tensor::matmul::PackedB;
 use tensor::{Exec, Gemm, ShapeError, Tensor, View, ViewMut, probe};
 
 /// The product's rungs as bars: GFLOP/s, and the share of the peak.
@@ -95,7 +95,11 @@ fn sizes(exec: Exec, with_threads: Exec, peak: f64, sides: &[usize]) -> Result<F
             let kept = PackedB::new(exec, b.view());
             let seconds = best_seconds(|| {
                 let to = c.view_mut();
-                if packed { Gemm::new(a.view(), &kept, to).run(exec) } else { Gemm::new(a.view(), b.view(), to).run(exec) }
+                if packed {
+                    Gemm::new(a.view(), &kept, to).run(exec)
+                } else {
+                    Gemm::new(a.view(), b.view(), to).run(exec)
+                }
             })?;
             Ok([(side * side * side) as f64, 1e6 * seconds])
         };

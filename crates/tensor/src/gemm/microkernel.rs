@@ -37,13 +37,10 @@
 //!
 //! What each idea gained, and what was tried and dropped: `docs/measurements.md`.
 
+use super::blocking::STEPS_AHEAD;
 use super::epilogue::Output;
 use super::row::Row;
 use crate::isa::Isa;
-
-/// Measured: rows of B; the time that a line takes from L2 is some 100 cycles, eight steps of a full tile;
-/// `cargo bench --bench gemm -- 512x512x512`
-const STEPS_AHEAD: usize = 8;
 
 /// The operands of `tiles` tiles, one below the other.
 #[derive(Clone, Copy)]

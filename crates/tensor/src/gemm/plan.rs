@@ -5,7 +5,9 @@
 //! of a product, never a bit of it.
 
 use super::PackedB;
-use super::blocking::{Blocking, PanelGroup, panel_groups};
+use super::blocking::{
+    Blocking, PANELS_TO_PACK_A, PanelGroup, ROWS_TO_PACK, WORK_PER_THREAD, WORK_TO_WAKE, panel_groups,
+};
 use super::kernels::Tiles;
 use super::row::HALF_LANES;
 use crate::array::View;
@@ -15,22 +17,6 @@ use std::fmt;
 /// Bytes of a page of memory. Rows that far apart lie on a page each, and where the distance is a power of two they
 /// compete for the same lines of L1.
 const PAGE: usize = 4096;
-
-/// Measured: rows of C; a packed element of a B with adjacent columns is used once a tile, and fewer rows do not repay
-/// the copy; `cargo bench --bench gemm -- 1024x784x512`
-const ROWS_TO_PACK: usize = 64;
-
-/// Measured: panels of B; each packed row of a transposed A is read once a panel, and fewer panels do not repay the copy;
-/// `cargo bench --bench gemm -- 784x100`
-const PANELS_TO_PACK_A: usize = 4;
-
-/// Measured: multiply-adds; a thread that stands by in a session is reached in half a microsecond, and is worth calling
-/// for ten times that; `benches/peers/run.sh gemm --threads 2`
-const WORK_PER_THREAD: usize = 50_000;
-
-/// Measured: multiply-adds; outside of a session the other threads sleep, and one is there after 25 to 40 µs;
-/// `benches/peers/run.sh gemm --threads 2`
-const WORK_TO_WAKE: usize = 5_000_000;
 
 /// Rows of C of a chunk, at least, if there are more chunks than threads.
 const CHUNK_ROWS: usize = 96;

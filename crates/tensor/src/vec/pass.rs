@@ -123,7 +123,7 @@ fn checked_shape(x: &[Columns<'_>], y: &[ColumnsMut<'_>], fixed: &[&[f32]]) -> [
 /// [`each`].
 const FOLDED: usize = 1024;
 
-/// [`pass`] for a kernel that does the same with every row and moves nothing. The row number that such a kernel is
+/// [`pass`] for a kernel that does the same with every row and updates no numbers. The row number that such a kernel is
 /// given has no meaning.
 ///
 /// Rows of 100 floats begin anywhere in a cache line. So most vectors straddle two lines, and a store that does takes
