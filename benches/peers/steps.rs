@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! steps THREADS
-//!   in:  WORKLOAD STEPS          (WORKLOAD: A, B, C or D)
+//!   in:  WORKLOAD STEPS          (WORKLOAD: A, B, C, D or E)
 //!   out: milliseconds a step, the best of three blocks of so many; one line for each line
 //!   in:  peak 0
 //!   out: GFLOP/s that the fused multiply-adds of one thread reach
@@ -33,8 +33,9 @@ fn main() {
             continue;
         }
         let trainer = trainers.entry(name.to_owned()).or_insert_with(|| {
-            let config = Workload::from_name(name).unwrap_or_else(|| panic!("no workload {name}")).config();
-            let mut trainer = Trainer::new(config, best(threads), data.clone()).expect("the settings fit");
+            let workload = Workload::from_name(name).unwrap_or_else(|| panic!("no workload {name}"));
+            let pictures = workload.pictures(&data);
+            let mut trainer = Trainer::new(workload.config(), best(threads), pictures).expect("the settings fit");
             learns(&mut trainer, name);
             trainer
         });

@@ -192,6 +192,10 @@ pub struct Train {
     /// after it (not with --quiet, unless as JSON).
     #[arg(long)]
     pub profile: bool,
+    /// Also print the program that a step runs: every kernel with its operands, shape, work, plan and fusions (not with
+    /// --quiet, unless as JSON).
+    #[arg(long)]
+    pub explain: bool,
     /// Print nothing but errors (and the JSON, if asked for).
     #[arg(long)]
     pub quiet: bool,

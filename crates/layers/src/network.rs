@@ -138,11 +138,12 @@ impl Network {
         self.architecture.as_ref().expect("a network of layers of one's own has no architecture")
     }
 
-    /// Compiles the training program again, for an optimizer that has `slots` vectors of state a parameter: dW is fed to
-    /// the update as long as it, the weights and the state stay in L2. It is compiled for none at first.
-    pub fn compile_for(&mut self, exec: Exec, slots: usize) {
-        let pass = Pass::Training { step: 0 };
-        self.training = compile(exec, &mut self.nodes, self.inputs, self.batch, pass, slots, self.fusion);
+    /// Compiles the training program again, for batches of `rows` and an optimizer that has `slots` vectors of state a
+    /// parameter: dW is fed to the update as long as it, the weights and the state stay in L2. At first it is compiled for
+    /// the largest batch and no state. A batch of another size is planned on the way.
+    pub fn compile_for(&mut self, exec: Exec, rows: usize, slots: usize) {
+        let (pass, rows) = (Pass::Training { step: 0 }, rows.min(self.batch));
+        self.training = compile(exec, &mut self.nodes, self.inputs, rows, pass, slots, self.fusion);
     }
 
     /// The programs of a training step and of inference, to look at.

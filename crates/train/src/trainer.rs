@@ -53,7 +53,7 @@ impl Trainer {
         let optimizer = Optimizer::new(config.rule, config.preset.optimizer_form(), config.learning_rate, &lengths);
         let sampler = Sampler::new(config.sampling, stream(config.seed, Stream::Batches), data.len(), config.batch);
         let (indices, labels) = (vec![0; config.batch], vec![0; config.batch]);
-        network.compile_for(exec, config.rule.slots());
+        network.compile_for(exec, config.batch, config.rule.slots());
         let data = samples;
         let (steps, last_loss, epoch_loss) = (0, f64::NAN, 0.0);
         Ok(Self { config, exec, data, network, optimizer, sampler, indices, labels, steps, last_loss, epoch_loss })

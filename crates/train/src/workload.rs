@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Length, Preset};
 use layers::Activation;
+use mnist_io::Dataset;
 use optim::Rule;
 
 /// A training step to look into.
@@ -14,7 +15,7 @@ use optim::Rule;
 /// | D | 784-1024×3-10 | 512 | Adam |
 /// | E | 784-100×4-10, tanh | 128 | SGD |
 ///
-/// A to D are of images and ReLUs, whose zeros are skipped. E, on bytes of which none is 0 ([`Workload::dense`]), has no
+/// A to D are of images and ReLUs, whose zeros are skipped. E, on bytes of which none is 0 ([`Workload::pictures`]), has no
 /// zeros: it is the dense step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Workload {
@@ -77,8 +78,19 @@ impl Workload {
         config
     }
 
-    /// Whether it is for pictures without a byte that is 0.
-    pub fn dense(self) -> bool {
-        self == Self::E
+    /// The pictures it is measured on, made from `digits`: those, or for E bytes from 1 to 255 that are half the digit and
+    /// half noise.
+    pub fn pictures(self, digits: &Dataset) -> Dataset {
+        if self != Self::E {
+            return digits.clone();
+        }
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 57) as u8
+        };
+        let pixels = digits.pixels().iter().map(|&byte| 1 + byte / 2 + noise()).collect();
+        let [rows, columns] = digits.image_shape();
+        Dataset::new(pixels, digits.labels().to_vec(), rows, columns).expect("as many pixels as the digits have")
     }
 }

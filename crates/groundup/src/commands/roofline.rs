@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let limits = Limits::measure(exec);
         let mut profiles = Vec::new();
         for &workload in &workloads {
-            profiles.push(Profile::take(&workload.config(), exec, &data)?);
+            profiles.push(Profile::take(&workload.config(), exec, &workload.pictures(&data))?);
         }
         Ok((limits, profiles))
     })??;

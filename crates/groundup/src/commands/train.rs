@@ -84,6 +84,10 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         Some(path) => Trainer::resume(config, exec, samples.clone(), path)?,
         None => Trainer::new(config, exec, samples.clone())?,
     };
+    let programs = options.explain.then(|| explain(&mut trainer));
+    if let (true, Some(programs)) = (talk, &programs) {
+        say!("{programs}")?;
+    }
     let first = trainer.steps();
     if let (true, Some(path)) = (talk, &options.resume) {
         say!("resumed after step {first}, from {}", path.display())?;
@@ -119,6 +123,9 @@ pub fn run(options: &Train) -> Result<(), Failure> {
             100.0 * outcome.test_accuracy
         )?;
     }
+    if let Some(programs) = programs {
+        results.insert("programs".to_owned(), programs.into());
+    }
     if options.profile && (talk || options.json) {
         let config = trainer.config().clone();
         let (profile, limits) = on_threads(options.threads, || -> Result<_, Error> {
@@ -133,6 +140,12 @@ pub fn run(options: &Train) -> Result<(), Failure> {
         say!("{}", Value::Object(results))?;
     }
     Ok(())
+}
+
+/// The programs of a step and of an evaluation, as text.
+fn explain(trainer: &mut Trainer) -> String {
+    let [training, inference] = trainer.network().programs().map(ToString::to_string);
+    format!("a training step, {training}\nan evaluation, {}", inference.trim_end())
 }
 
 /// The run that the command line asks for, on images of `inputs` pixels.
