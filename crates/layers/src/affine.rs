@@ -55,14 +55,6 @@ impl Route<'_> {
     fn unplanned(exec: Exec, zeros: Zeros) -> Self {
         Self { exec, plan: None, zeros }
     }
-
-    fn run(self, gemm: Gemm<'_>) -> Result<(), ShapeError> {
-        let gemm = gemm.zeros(self.zeros);
-        match self.plan.filter(|plan| gemm.is_planned_by(plan, self.exec)) {
-            Some(plan) => gemm.run_planned(plan),
-            None => gemm.run(self.exec),
-        }
-    }
 }
 
 /// What happens to Y as it is stored, besides the bias.
@@ -117,7 +109,9 @@ impl Affine {
             Finish::ReluScale(scale) => Epilogue::BiasReluScale(bias, scale),
         };
         let gemm = Gemm::new(x, self.weight.view(), y).epilogue(epilogue);
-        kernel("Y = X·W + b", Work::gemm([rows, inputs, self.outputs()]), || route.run(gemm))
+        kernel("Y = X·W + b", Work::gemm([rows, inputs, self.outputs()]), || {
+            gemm.zeros(route.zeros).run_by(route.exec, route.plan)
+        })
     }
 
     /// dX = dY·Wᵀ, and 0 where the gate is ≤ 0.
@@ -131,7 +125,7 @@ impl Affine {
         expect_shape("affine", "dX", dx.shape(), [dy.rows(), self.inputs()])?;
         let work = Work::gemm([dy.rows(), self.outputs(), self.inputs()]);
         let gemm = Gemm::new(dy, self.weight.view().t(), dx).epilogue(gate.map_or(Epilogue::None, Epilogue::Gate));
-        kernel("dX = dY·Wᵀ", work, || route.run(gemm))
+        kernel("dX = dY·Wᵀ", work, || gemm.zeros(route.zeros).run_by(route.exec, route.plan))
     }
 
     /// dW = Xᵀ·dY.
@@ -143,7 +137,9 @@ impl Affine {
     ) -> Result<(), ShapeError> {
         let ([rows, inputs], x) = (x.shape(), Lhs::from(x).t());
         let gemm = Gemm::new(x, dy, self.d_weight.view_mut());
-        kernel("dW = Xᵀ·dY", Work::gemm([inputs, rows, dy.cols()]), || route.run(gemm))
+        kernel("dW = Xᵀ·dY", Work::gemm([inputs, rows, dy.cols()]), || {
+            gemm.zeros(route.zeros).run_by(route.exec, route.plan)
+        })
     }
 
     /// db = Σ dY.

@@ -109,26 +109,24 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit the network.
     pub fn step(&mut self) -> Result<f64, Error> {
-        session(self.exec, |exec| self.step_in_session(exec))
-    }
-
-    fn step_in_session(&mut self, exec: Exec) -> Result<f64, Error> {
-        let per_epoch = self.config.steps_per_epoch(self.data.dataset().len());
-        let epoch = self.steps / per_epoch;
-        self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
-        self.draw();
-        self.look_up_labels();
-        let penalty = self.penalty(exec);
-        self.optimizer.begin_step();
-        let (step, state) = self.optimizer.step(self.config.weight_decay);
-        let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
-        let x = Batch::Bytes(self.data.batch(&self.indices));
-        let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
-        let loss = f64::from(loss) + penalty;
-        let of_epoch = if self.steps.is_multiple_of(per_epoch) { 0.0 } else { self.epoch_loss };
-        (self.last_loss, self.epoch_loss) = (loss, of_epoch + loss);
-        self.steps += 1;
-        Ok(loss)
+        session(self.exec, |exec| {
+            let per_epoch = self.config.steps_per_epoch(self.data.dataset().len());
+            let epoch = self.steps / per_epoch;
+            self.optimizer.set_learning_rate(self.config.schedule.rate(self.config.learning_rate, epoch));
+            self.draw();
+            self.look_up_labels();
+            let penalty = self.penalty(exec);
+            self.optimizer.begin_step();
+            let (step, state) = self.optimizer.step(self.config.weight_decay);
+            let rule = Decayed { step, everywhere: self.config.preset == Preset::Torch };
+            let x = Batch::Bytes(self.data.batch(&self.indices));
+            let loss = self.network.loss_and_update(exec, self.steps, x, &self.labels, &rule, state)?;
+            let loss = f64::from(loss) + penalty;
+            let of_epoch = if self.steps.is_multiple_of(per_epoch) { 0.0 } else { self.epoch_loss };
+            (self.last_loss, self.epoch_loss) = (loss, of_epoch + loss);
+            self.steps += 1;
+            Ok(loss)
+        })
     }
 
     /// Draws the next batch.

@@ -37,7 +37,7 @@
 //!
 //! What each idea gained, and what was tried and dropped: `docs/measurements.md`.
 
-use super::blocking::STEPS_AHEAD;
+use super::constants::STEPS_AHEAD;
 use super::epilogue::Output;
 use super::row::Row;
 use crate::isa::Isa;

@@ -35,7 +35,7 @@
 //! | `microkernel.rs` | the register tile: equation, drawing, register budget, the loop |
 //! | `row.rs`, `epilogue.rs` | a row of a tile; how a tile begins and ends |
 //! | `kernels.rs` | the table of tiles, one row an ISA |
-//! | `blocking.rs` | KC, NC and the panels, from the sizes of the caches |
+//! | `blocking.rs`, `constants.rs` | KC, NC and the panels, from the sizes of the caches; what was measured |
 //! | `plan.rs` | what is packed, which loop is shared: a value, made once and run often |
 //! | `pack.rs`, `packed_b.rs` | panels of B, rows of a transposed A; a B that is kept packed |
 //! | `loops.rs`, `macrokernel.rs` | the outer three loops; the inner two |
@@ -44,6 +44,7 @@
 //! has α, any strides of C, and the errors.
 
 mod blocking;
+mod constants;
 mod epilogue;
 mod kernels;
 pub mod ladder;

@@ -5,9 +5,8 @@
 //! of a product, never a bit of it.
 
 use super::PackedB;
-use super::blocking::{
-    Blocking, PANELS_TO_PACK_A, PanelGroup, ROWS_TO_PACK, WORK_PER_THREAD, WORK_TO_WAKE, panel_groups,
-};
+use super::blocking::{Blocking, PanelGroup, panel_groups};
+use super::constants::{PANELS_TO_PACK_A, ROWS_TO_PACK, WORK_PER_THREAD, WORK_TO_WAKE};
 use super::kernels::Tiles;
 use super::row::HALF_LANES;
 use crate::array::View;

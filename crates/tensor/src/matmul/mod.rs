@@ -89,7 +89,27 @@ impl<'a> Gemm<'a> {
     /// # Errors
     /// If the shapes do not go together, a bias does not have n elements, or a gate has another shape than C, or
     /// columns that are not adjacent.
-    pub fn run(mut self, exec: Exec) -> Result<(), ShapeError> {
+    pub fn run(self, exec: Exec) -> Result<(), ShapeError> {
+        self.run_by(exec, None)
+    }
+
+    /// [`Gemm::run`] by a plan that was made before.
+    ///
+    /// # Errors
+    /// As [`Gemm::run`]; or if the plan is of another shape.
+    pub fn run_planned(self, plan: &Plan) -> Result<(), ShapeError> {
+        let ([m, k], n) = (self.a.shape(), self.b.shape()[1]);
+        if plan.shape() != [m, k, n] {
+            return Err(mismatch("the product", &[m, k, n], "its plan", &plan.shape(), "they must be equal"));
+        }
+        self.run_by(plan.exec(), Some(plan))
+    }
+
+    /// [`Gemm::run`] by a plan, if it was made for this shape, these strides and this exec; else it is planned anew.
+    ///
+    /// # Errors
+    /// As [`Gemm::run`].
+    pub fn run_by(mut self, exec: Exec, plan: Option<&Plan>) -> Result<(), ShapeError> {
         self.check(exec)?;
         let ([m, _], n) = (self.a.shape(), self.b.shape()[1]);
         if m == 0 || n == 0 {
@@ -104,42 +124,14 @@ impl<'a> Gemm<'a> {
         if self.skips_zeros(exec) {
             return Ok(());
         }
-        let plan = self.plan(exec);
-        self.dense(&plan);
-        Ok(())
-    }
-
-    /// Computes C by a plan that was made for a product of the same shapes and strides, with an α of 1 and a C whose
-    /// columns are adjacent.
-    ///
-    /// # Errors
-    /// As [`Gemm::run`]; or if the plan is of another shape.
-    ///
-    /// # Panics
-    /// If the plan is of other strides.
-    pub fn run_planned(mut self, plan: &Plan) -> Result<(), ShapeError> {
-        self.check(plan.exec())?;
-        let ([m, k], n) = (self.a.shape(), self.b.shape()[1]);
-        if plan.shape() != [m, k, n] {
-            return Err(mismatch("the product", &[m, k, n], "its plan", &plan.shape(), "they must be equal"));
-        }
-        if self.alpha != 1.0 || (n > 1 && self.c.strides()[1] != 1) || m == 0 || n == 0 {
-            return self.run(plan.exec());
-        }
-        if !self.skips_zeros(plan.exec()) {
-            self.dense(plan);
+        match (self.a, plan.filter(|plan| plan.exec() == exec)) {
+            (Lhs::Floats(a), Some(plan)) if plan.is_for(a, self.b) => {
+                plan.run(a, self.b, self.beta, self.c, self.epilogue);
+            }
+            (Lhs::Floats(a), _) => self.plan(exec).run(a, self.b, self.beta, self.c, self.epilogue),
+            _ => self.convert(exec),
         }
         Ok(())
-    }
-
-    /// Whether the plan was made for a product of this shape and these strides, on this exec.
-    pub fn is_planned_by(&self, plan: &Plan, exec: Exec) -> bool {
-        let ([m, k], n) = (self.a.shape(), self.b.shape()[1]);
-        let strides = match self.a {
-            Lhs::Floats(a) => plan.is_for(a, self.b),
-            Lhs::Bytes(_) | Lhs::BytesTransposed(_) => true,
-        };
-        plan.shape() == [m, k, n] && plan.exec() == exec && strides
     }
 
     /// Computes C without the steps at which A is 0, if that pays, and returns whether it did.
@@ -153,12 +145,9 @@ impl<'a> Gemm<'a> {
         true
     }
 
-    /// Computes C with every step. An A of bytes is converted first, some rows of C at a time.
-    fn dense(mut self, plan: &Plan) {
-        if let Lhs::Floats(a) = self.a {
-            return plan.run(a, self.b, self.beta, self.c, self.epilogue);
-        }
-        let (a, [m, k], exec) = (self.a, self.a.shape(), plan.exec());
+    /// Computes C with every step, from an A of bytes that is converted some rows at a time.
+    fn convert(mut self, exec: Exec) {
+        let (a, [m, k]) = (self.a, self.a.shape());
         with_scratch(converted_bytes([m, k]), |mut arena| {
             let floats = arena.take::<f32>(m.min(CONVERTED_ROWS) * k);
             for rows in pieces(m, CONVERTED_ROWS) {
