@@ -12,7 +12,7 @@ use crate::statistics::{mean, spread};
 use layers::{Batch, Init, Network, Pass};
 use mnist_io::Dataset;
 use optim::Rule;
-use serde_json::json;
+use serde_json::{Value, json};
 use tensor::vec::ByteRows;
 use train::{Config, Error, Length, Preset, Samples, Trainer, decimal};
 
@@ -104,14 +104,36 @@ fn distribution_figure(context: &Context<'_>, [plain, norm]: [&[Distribution]; 2
     }
 }
 
-pub fn run(context: &Context<'_>) -> Result<Report, Error> {
-    let (dataset, _) = context.digits.mnist.train.split(SAMPLES);
-    let samples = Samples::from(&dataset);
+/// Curves of training accuracy: of each scale with batch normalisation, then without, a run each.
+struct Runs {
+    curves: Vec<Vec<f64>>,
+    runs: usize,
+}
+
+impl Runs {
+    /// The runs at a scale; `norm` is 0 with batch normalisation and 1 without.
+    fn of(&self, scale: usize, norm: usize) -> &[Vec<f64>] {
+        &self.curves[(2 * scale + norm) * self.runs..][..self.runs]
+    }
+
+    /// Their accuracies at a point of the curves.
+    fn at(&self, scale: usize, norm: usize, point: usize) -> Vec<f64> {
+        self.of(scale, norm).iter().map(|curve| curve[point]).collect()
+    }
+}
+
+/// The last point of a curve, and the one at step 50.
+const LAST: usize = (STEPS / EVERY) as usize;
+const STEP_50: usize = 5;
+
+/// Trains at every scale, with and without.
+fn train(context: &Context<'_>, dataset: &Dataset) -> Result<Runs, Error> {
+    let samples = Samples::from(dataset);
     let jobs: Vec<(usize, bool, u64)> = (0..SCALES)
         .flat_map(|i| [true, false].into_iter().flat_map(move |norm| context.seeds().map(move |seed| (i, norm, seed))))
         .collect();
     let curves = context.jobs("batch-norm", STEPS, &jobs, |&(i, norm, seed), exec, bar| {
-        let mut trainer = Trainer::new(config(&dataset, i, norm, seed), exec, &samples)?;
+        let mut trainer = Trainer::new(config(dataset, i, norm, seed), exec, &samples)?;
         let mut accuracy = Vec::new();
         for step in 0..STEPS {
             // A loss that is no longer finite is a result here: the network then predicts class 0.
@@ -123,10 +145,39 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         }
         Ok(accuracy)
     })?;
+    Ok(Runs { curves, runs: context.runs as usize })
+}
 
-    let [plain, norm] = [activations(context, &dataset, false)?, activations(context, &dataset, true)?];
-    let runs = context.runs as usize;
+/// A scale as the JSON and the table have it.
+fn key(i: usize) -> String {
+    let key = format!("{:.4}", scale(i)).trim_end_matches('0').trim_end_matches('.').to_owned();
+    if scale(i) < 0.01 { format!("{:.3e}", scale(i)) } else { key }
+}
+
+/// The runs as JSON.
+fn numbers(runs: &Runs, [plain, norm]: [&[Distribution]; 2]) -> Value {
     let mut results = json!({});
+    for i in 0..SCALES {
+        results[key(i)] = json!({
+            "scale": scale(i),
+            "batch_norm": runs.of(i, 0), "plain": runs.of(i, 1),
+            "batch_norm_step50": runs.at(i, 0, STEP_50), "batch_norm_final": runs.at(i, 0, LAST),
+            "plain_step50": runs.at(i, 1, STEP_50), "plain_final": runs.at(i, 1, LAST),
+        });
+    }
+    let layers = |layers: &[Distribution]| {
+        json!({
+            "mean": by_layer(layers, |layer| layer.mean), "std": by_layer(layers, |layer| layer.std),
+            "share_zero": by_layer(layers, |layer| layer.zero),
+            "share_dead_units": by_layer(layers, |layer| layer.dead),
+        })
+    };
+    results[key(SHOWN)]["activations"] = json!({"batch_norm": layers(norm), "plain": layers(plain)});
+    results
+}
+
+/// The means at step 50 and at the last, a scale a row.
+fn table(context: &Context<'_>, runs: &Runs) -> Vec<Vec<String>> {
     let head = [
         W_STD,
         words("with batch norm: step 50", "배치 정규화 사용: 50번"),
@@ -135,61 +186,33 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         words("last", "마지막"),
     ];
     let mut table = vec![context.list(head)];
-    let mut panels = Vec::new();
-    let mut wins = 0;
     for i in 0..SCALES {
-        let key = format!("{:.4}", scale(i)).trim_end_matches('0').trim_end_matches('.').to_owned();
-        let key = if scale(i) < 0.01 { format!("{:.3e}", scale(i)) } else { key };
-        let of = |norm: usize| &curves[(2 * i + norm) * runs..][..runs];
-        let at = |norm: usize, point: usize| of(norm).iter().map(|curve| curve[point]).collect::<Vec<f64>>();
-        let last = (STEPS / EVERY) as usize;
-        results[&key] = json!({
-            "scale": scale(i),
-            "batch_norm": of(0), "plain": of(1),
-            "batch_norm_step50": at(0, 5), "batch_norm_final": at(0, last),
-            "plain_step50": at(1, 5), "plain_final": at(1, last),
-        });
-        if i == SHOWN {
-            let layers = |layers: &[Distribution]| {
-                json!({
-                    "mean": by_layer(layers, |layer| layer.mean), "std": by_layer(layers, |layer| layer.std),
-                    "share_zero": by_layer(layers, |layer| layer.zero),
-                    "share_dead_units": by_layer(layers, |layer| layer.dead),
-                })
-            };
-            results[&key]["activations"] = json!({"batch_norm": layers(&norm), "plain": layers(&plain)});
-        }
-        wins += usize::from(mean(&at(0, last)) > mean(&at(1, last)));
-        let cell = |norm: usize, point: usize| format!("{:.3}", mean(&at(norm, point)));
-        table.push(vec![key.clone(), cell(0, 5), cell(0, last), cell(1, 5), cell(1, last)]);
+        let cell = |norm: usize, point: usize| format!("{:.3}", mean(&runs.at(i, norm, point)));
+        table.push(vec![key(i), cell(0, STEP_50), cell(0, LAST), cell(1, STEP_50), cell(1, LAST)]);
+    }
+    table
+}
+
+/// A panel a scale.
+fn figure(context: &Context<'_>, runs: &Runs) -> Figure {
+    let panel = |i: usize| {
         let mut marks = Vec::new();
         for norm in [0, 1] {
-            let spread = spread(&of(norm).iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let spread = spread(&runs.of(i, norm).iter().map(Vec::as_slice).collect::<Vec<_>>());
             let x = |point: usize| (point as u64 * EVERY) as f64;
             marks.extend(Mark::spread(norm, &spread, x, norm == 1));
         }
-        panels.push(Panel {
-            title: format!("{} {key}", context.say(W_STD)),
+        Panel {
+            title: format!("{} {}", context.say(W_STD), key(i)),
             x: Axis::linear(context.say(STEP), 0.0, 190.0),
             y: Axis::linear(context.say(ACCURACY), 0.0, 1.0),
             marks,
-        });
-    }
-    let headline = Line::new(|language| match language {
-        Language::En => format!("batch norm ends higher at {wins} of {SCALES} scales"),
-        Language::Ko => {
-            format!("초깃값의 표준편차 {SCALES}가지 가운데 {wins}가지에서 배치 정규화를 쓸 때 마지막 정확도가 더 높다")
         }
-    });
-    let figure = Figure {
-        title: format!(
-            "{} ({})",
-            context.say(words(
-                "Training accuracy by scale of the initial weights",
-                "가중치 초깃값의 표준편차에 따른 훈련 정확도",
-            )),
-            context.data()
-        ),
+    };
+    let title =
+        words("Training accuracy by scale of the initial weights", "가중치 초깃값의 표준편차에 따른 훈련 정확도");
+    Figure {
+        title: format!("{} ({})", context.say(title), context.data()),
         description: context
             .say(words(
                 "With batch normalisation the network learns at nearly every scale, without it at few.",
@@ -200,8 +223,27 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
         shades: None,
         columns: 4,
         panel_size: [180.0, 120.0],
-        panels,
-    };
+        panels: (0..SCALES).map(panel).collect(),
+    }
+}
+
+/// What the runs say, in a line.
+fn headline(runs: &Runs) -> Line {
+    let wins = (0..SCALES).filter(|&i| mean(&runs.at(i, 0, LAST)) > mean(&runs.at(i, 1, LAST))).count();
+    Line::new(|language| match language {
+        Language::En => format!("batch norm ends higher at {wins} of {SCALES} scales"),
+        Language::Ko => {
+            format!("초깃값의 표준편차 {SCALES}가지 가운데 {wins}가지에서 배치 정규화를 쓸 때 마지막 정확도가 더 높다")
+        }
+    })
+}
+
+pub fn run(context: &Context<'_>) -> Result<Report, Error> {
+    let (dataset, _) = context.digits.mnist.train.split(SAMPLES);
+    let runs = train(context, &dataset)?;
+    let [plain, norm] = [activations(context, &dataset, false)?, activations(context, &dataset, true)?];
+    let (results, table) = (numbers(&runs, [&plain, &norm]), table(context, &runs));
+    let curves = Curves { results, headline: headline(&runs), table, figure: figure(context, &runs) };
     let samples = SAMPLES.min(context.digits.mnist.train.len());
     Ok(Description {
         name: "batch-norm",
@@ -233,7 +275,7 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
             (STEPS_WORD, &STEPS),
             (SEEDS, &context.seeds_said()),
         ],
-        Curves { results, headline, table, figure },
+        curves,
         vec![distribution_figure(context, [&plain, &norm])],
     ))
 }

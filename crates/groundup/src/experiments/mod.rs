@@ -1,7 +1,7 @@
 //! The chapter's experiments, one a file.
 //!
 //! Each has the same shape: constants that say what the chapter did, the runs (independent, so they go in parallel, one
-//! thread each), the numbers as JSON, and the figure. To add one: a file here, a line in [`run`], a name in `cli.rs`.
+//! thread each), the numbers as JSON, and the figure. To add one: a file here, a line in [`run`], a name in `cli/`.
 
 mod activation_histograms;
 mod batch_norm;
