@@ -6,7 +6,7 @@ use super::{Context, Curves};
 use crate::figure::{Axis, Figure, Mark, Panel};
 use crate::language::{Line, Words, words};
 use crate::statistics::{mean, plus_minus, rounded, smooth, spread};
-use serde_json::json;
+use serde_json::{Value, json};
 use train::{Config, Error, Trainer};
 
 /// Steps of a run.
@@ -42,11 +42,25 @@ pub struct Curve {
     test_accuracy: f64,
 }
 
-/// Trains every variant with every seed.
+/// Trains every variant with every seed, and returns the numbers, the table and the figure.
 pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -> Result<Curves, Error> {
+    let curves = train(context, subject, variants)?;
+    let runs: Vec<Runs<'_>> =
+        variants.iter().zip(curves.chunks(context.runs as usize)).map(|(of, curves)| Runs { of, curves }).collect();
+    let ends: Vec<(Words, f64)> = runs.iter().map(|runs| (runs.of.name, mean(&runs.last()))).collect();
+    let headline = Line::new(|language| {
+        let ends: Vec<String> = ends.iter().map(|(name, loss)| format!("{} {loss:.3}", name.of(language))).collect();
+        format!("{}: {}", words("last loss", "마지막 손실").of(language), ends.join(", "))
+    });
+    let figure = figure(context, subject, &runs);
+    Ok(Curves { results: numbers(&runs), table: table(context, &runs), figure, headline })
+}
+
+/// The curves of every variant and seed, variant by variant.
+fn train(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -> Result<Vec<Curve>, Error> {
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|variant| context.seeds().map(move |seed| (variant, seed))).collect();
-    let curves = context.jobs(subject.name, STEPS, &jobs, |&(variant, seed), exec, bar| {
+    context.jobs(subject.name, STEPS, &jobs, |&(variant, seed), exec, bar| {
         let mut config = (variants[variant].config)(seed);
         config.architecture.inputs = context.digits.mnist.train.width();
         let mut here = 0;
@@ -65,9 +79,65 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
         // What another experiment has done counts too.
         bar.inc(STEPS - here);
         Ok(curve)
-    })?;
+    })
+}
 
+/// The runs of a variant, a seed each.
+struct Runs<'a> {
+    of: &'a Variant,
+    curves: &'a [Curve],
+}
+
+impl Runs<'_> {
+    /// The mean loss of some steps, of each run.
+    fn window(&self, from: usize, to: usize) -> Vec<f64> {
+        self.curves.iter().map(|curve| mean(&curve.loss[from..to])).collect()
+    }
+
+    fn around_100(&self) -> Vec<f64> {
+        self.window(90, 110)
+    }
+
+    fn around_500(&self) -> Vec<f64> {
+        self.window(480, 520)
+    }
+
+    fn last(&self) -> Vec<f64> {
+        self.window(STEPS as usize - 100, STEPS as usize)
+    }
+
+    fn accuracy(&self) -> Vec<f64> {
+        self.curves.iter().map(|curve| curve.test_accuracy).collect()
+    }
+
+    /// The band and the line of the figure.
+    fn marks(&self, series: usize) -> [Mark; 2] {
+        let smoothed: Vec<Vec<[f64; 2]>> = self.curves.iter().map(|curve| smooth(&curve.loss, 10)).collect();
+        let heights: Vec<Vec<f64>> =
+            smoothed.iter().map(|curve| curve.iter().map(|point| point[1]).collect()).collect();
+        let spread = spread(&heights.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        Mark::spread(series, &spread, |point: usize| smoothed[0][point][0], self.of.dashed)
+    }
+}
+
+/// The runs as JSON.
+fn numbers(runs: &[Runs<'_>]) -> Value {
     let mut results = json!({});
+    for runs in runs {
+        let rounded = |curve: &Curve| curve.loss.iter().map(|&loss| rounded(loss, 5)).collect::<Vec<_>>();
+        results[runs.of.key] = json!({
+            "loss100": runs.around_100(),
+            "loss500": runs.around_500(),
+            "last100": runs.last(),
+            "test_accuracy": runs.accuracy(),
+            "loss": runs.curves.iter().map(rounded).collect::<Vec<_>>(),
+        });
+    }
+    results
+}
+
+/// The mean losses and the accuracy, a variant a row.
+fn table(context: &Context<'_>, runs: &[Runs<'_>]) -> Vec<Vec<String>> {
     let head = [
         words("", ""),
         words("loss around step 100", "손실: 100번째 부근"),
@@ -76,48 +146,32 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
         TEST_ACCURACY,
     ];
     let mut table = vec![context.list(head)];
-    let mut marks = Vec::new();
-    let mut lines = Vec::new();
-    let mut ends = Vec::new();
-    for (i, (variant, curves)) in variants.iter().zip(curves.chunks(context.runs as usize)).enumerate() {
-        let window =
-            |from: usize, to: usize| -> Vec<f64> { curves.iter().map(|curve| mean(&curve.loss[from..to])).collect() };
-        let (around_100, around_500) = (window(90, 110), window(480, 520));
-        let last = window(STEPS as usize - 100, STEPS as usize);
-        let accuracy: Vec<f64> = curves.iter().map(|curve| curve.test_accuracy).collect();
-        results[variant.key] = json!({
-            "loss100": around_100,
-            "loss500": around_500,
-            "last100": last,
-            "test_accuracy": accuracy,
-            "loss": curves
-                .iter()
-                .map(|curve| curve.loss.iter().map(|&loss| rounded(loss, 5)).collect::<Vec<_>>())
-                .collect::<Vec<_>>(),
-        });
+    for runs in runs {
         table.push(vec![
-            context.say(variant.name).to_owned(),
-            plus_minus(&around_100, 3),
-            plus_minus(&around_500, 3),
-            plus_minus(&last, 3),
-            plus_minus(&accuracy, 4),
+            context.say(runs.of.name).to_owned(),
+            plus_minus(&runs.around_100(), 3),
+            plus_minus(&runs.around_500(), 3),
+            plus_minus(&runs.last(), 3),
+            plus_minus(&runs.accuracy(), 4),
         ]);
-        ends.push((variant.name, mean(&last)));
-        let smoothed: Vec<Vec<[f64; 2]>> = curves.iter().map(|curve| smooth(&curve.loss, 10)).collect();
-        let heights: Vec<Vec<f64>> =
-            smoothed.iter().map(|curve| curve.iter().map(|point| point[1]).collect()).collect();
-        let spread = spread(&heights.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let at = |point: usize| smoothed[0][point][0];
-        let [band, line] = Mark::spread(i, &spread, at, variant.dashed);
+    }
+    table
+}
+
+/// The losses, the bands below the lines.
+fn figure(context: &Context<'_>, subject: &Subject, runs: &[Runs<'_>]) -> Figure {
+    let (mut marks, mut lines) = (Vec::new(), Vec::new());
+    for (i, runs) in runs.iter().enumerate() {
+        let [band, line] = runs.marks(i);
         marks.push(band);
         lines.push(line);
     }
     let lowest = lines.iter().map(lowest_point).fold(1.0, f64::min);
     marks.extend(lines);
-    let figure = Figure {
+    Figure {
         title: format!("{} ({})", context.say(subject.title), context.data()),
         description: context.say(subject.description).to_owned(),
-        legend: variants.iter().map(|variant| context.say(variant.name).to_owned()).collect(),
+        legend: runs.iter().map(|runs| context.say(runs.of.name).to_owned()).collect(),
         shades: None,
         columns: 1,
         panel_size: [720.0, 360.0],
@@ -132,12 +186,7 @@ pub fn compare(context: &Context<'_>, subject: &Subject, variants: &[Variant]) -
             y: Axis::log(context.say(LOSS), 10_f64.powi(lowest.max(1e-6).log10().floor() as i32), 4.0),
             marks,
         }],
-    };
-    let headline = Line::new(|language| {
-        let ends: Vec<String> = ends.iter().map(|(name, loss)| format!("{} {loss:.3}", name.of(language))).collect();
-        format!("{}: {}", words("last loss", "마지막 손실").of(language), ends.join(", "))
-    });
-    Ok(Curves { results, table, figure, headline })
+    }
 }
 
 /// The lowest value of a line.
