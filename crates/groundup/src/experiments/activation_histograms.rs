@@ -236,7 +236,8 @@ enum Done {
     Zero(Activation, Value),
 }
 
-pub fn run(context: &Context<'_>) -> Result<Report, Error> {
+/// Everything that is computed: the layers of every case, in their order, and what weights of 0 lead to.
+fn compute(context: &Context<'_>) -> Result<(Vec<Vec<Layer>>, Value), Error> {
     let mut rng = stream(context.seed, Stream::Experiment);
     let x = standard_normal(context.exec.one_thread(), &mut rng, SAMPLES * WIDTH);
     let x = Tensor::from_slice(&x, [SAMPLES, WIDTH])?;
@@ -258,34 +259,32 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
             Done::Zero(activation, value) => zero[activation.name()] = value,
         }
     }
-    let mut results = json!({});
-    for ((key, ..), layers) in CASES.iter().zip(&cases) {
-        results[key] = numbers(layers);
-    }
-    let difference = zero["sigmoid"]["greatest_difference_between_units"].clone();
-    results["zero_weights"] = zero;
+    Ok((cases, zero))
+}
 
-    let of = |activation: Activation, description: Words| {
-        let rows: Vec<(Words, &[Layer])> = CASES
-            .iter()
-            .zip(&cases)
-            .filter(|((_, of, ..), _)| *of == activation)
-            .map(|((.., init), layers)| (*init, layers.as_slice()))
-            .collect();
-        figure(context, activation, &rows, description)
-    };
-    let (main, table) = of(
-        Activation::Sigmoid,
-        words(
-            "With std 1 the activations pile up at 0 and 1, with std 0.01 at 0.5; Xavier spreads them.",
-            "표준편차 1에서는 활성화값이 0과 1에, 0.01에서는 0.5에 치우치고, Xavier 초깃값에서는 고루 퍼진다.",
-        ),
-    );
+/// The figure and the table of an activation's cases.
+fn cases_of(
+    context: &Context<'_>,
+    cases: &[Vec<Layer>],
+    activation: Activation,
+    description: Words,
+) -> (Figure, Vec<Vec<String>>) {
+    let rows: Vec<(Words, &[Layer])> = CASES
+        .iter()
+        .zip(cases)
+        .filter(|((_, of, ..), _)| *of == activation)
+        .map(|((.., init), layers)| (*init, layers.as_slice()))
+        .collect();
+    figure(context, activation, &rows, description)
+}
+
+/// The figures of ReLU, of tanh, and of the gradients.
+fn more_figures(context: &Context<'_>, cases: &[Vec<Layer>]) -> Vec<Extra> {
     let extra = |name, activation, title: Words, lesson: Words| {
-        let (figure, table) = of(activation, lesson);
+        let (figure, table) = cases_of(context, cases, activation, lesson);
         Extra { name, title: context.say(title), lesson: context.say(lesson), svg: figure.to_svg(), table }
     };
-    let more = vec![
+    vec![
         extra(
             "activation-histograms-relu",
             Activation::Relu,
@@ -309,8 +308,27 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
                  거의 변하지 않는 종 모양을 유지한다.",
             ),
         ),
-        gradient_figure(context, &cases),
-    ];
+        gradient_figure(context, cases),
+    ]
+}
+
+pub fn run(context: &Context<'_>) -> Result<Report, Error> {
+    let (cases, zero) = compute(context)?;
+    let mut results = json!({});
+    for ((key, ..), layers) in CASES.iter().zip(&cases) {
+        results[key] = numbers(layers);
+    }
+    let difference = zero["sigmoid"]["greatest_difference_between_units"].clone();
+    results["zero_weights"] = zero;
+    let (main, table) = cases_of(
+        context,
+        &cases,
+        Activation::Sigmoid,
+        words(
+            "With std 1 the activations pile up at 0 and 1, with std 0.01 at 0.5; Xavier spreads them.",
+            "표준편차 1에서는 활성화값이 0과 1에, 0.01에서는 0.5에 치우치고, Xavier 초깃값에서는 고루 퍼진다.",
+        ),
+    );
     Ok(Description {
         name: "activation-histograms",
         title: words("What initial weights do to the activations", "가중치의 초깃값과 은닉층의 활성화값 분포"),
@@ -348,6 +366,6 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
             table,
             figure: main,
         },
-        more,
+        more_figures(context, &cases),
     ))
 }

@@ -104,6 +104,47 @@ fn narrowing(context: &Context<'_>, found: &Found) -> Extra {
     }
 }
 
+/// The best trials, in the chapter's words.
+fn table(context: &Context<'_>, best: &[&Trial]) -> Vec<Vec<String>> {
+    let head = [words("trial", "시도"), words("learning rate, weight decay", "학습률, 가중치 감소")];
+    let mut table = vec![context.list(head)];
+    // The chapter's line, in two cells.
+    table.extend(best.iter().enumerate().map(|(rank, trial)| best_cells(rank + 1, trial, context.language).into()));
+    table
+}
+
+/// A panel for each of the best trials.
+fn figure(context: &Context<'_>, best: &[&Trial]) -> Figure {
+    let panel = |(rank, trial): (usize, &&Trial)| {
+        let line = |series: usize, curve: &[f64]| Mark::Line {
+            series,
+            points: curve.iter().enumerate().map(|(epoch, &accuracy)| [epoch as f64 + 1.0, accuracy]).collect(),
+            dashed: series == 1,
+        };
+        Panel {
+            title: format!("Best-{} ({:.2})", rank + 1, trial.score()),
+            x: Axis::linear(context.say(EPOCH), 1.0, EPOCHS as f64),
+            y: Axis::linear(context.say(ACCURACY), 0.0, 1.0),
+            marks: vec![line(0, &trial.validation_accuracy), line(1, &trial.train_accuracy)],
+        }
+    };
+    let title = words("The best 20 of 100 random trials", "무작위로 시도한 100번 가운데 상위 20번");
+    Figure {
+        title: format!("{} ({})", context.say(title), context.data()),
+        description: context
+            .say(words(
+                "Validation and training accuracy by epoch; the best learning rates lie close together.",
+                "에폭에 따른 검증 정확도와 훈련 정확도. 상위 시도의 학습률은 서로 가깝다.",
+            ))
+            .to_owned(),
+        legend: context.list([words("validation images", "검증 데이터"), words("training images", "훈련 데이터")]),
+        shades: None,
+        columns: 5,
+        panel_size: [150.0, 100.0],
+        panels: best.iter().enumerate().map(panel).collect(),
+    }
+}
+
 pub fn run(context: &Context<'_>) -> Result<Report, Error> {
     let (samples, _) = context.digits.mnist.train.split(SAMPLES);
     let (train, validation) = validation_split(&samples, VALIDATION_SHARE, context.seed);
@@ -118,43 +159,8 @@ pub fn run(context: &Context<'_>) -> Result<Report, Error> {
 
     // The figure and the table are of the chapter's own round; the other rounds show where it leads.
     let ranking: Vec<_> = found.ranking().into_iter().filter(|trial| trial.round == 0).collect();
-    let best: Vec<_> = ranking.iter().take(BEST).collect();
-    let head = [words("trial", "시도"), words("learning rate, weight decay", "학습률, 가중치 감소")];
-    let mut table = vec![context.list(head)];
-    let mut panels = Vec::new();
-    for (rank, trial) in best.iter().enumerate() {
-        // The chapter's line, in two cells.
-        table.push(best_cells(rank + 1, trial, context.language).into());
-        let line = |series: usize, curve: &[f64]| Mark::Line {
-            series,
-            points: curve.iter().enumerate().map(|(epoch, &accuracy)| [epoch as f64 + 1.0, accuracy]).collect(),
-            dashed: series == 1,
-        };
-        panels.push(Panel {
-            title: format!("Best-{} ({:.2})", rank + 1, trial.score()),
-            x: Axis::linear(context.say(EPOCH), 1.0, EPOCHS as f64),
-            y: Axis::linear(context.say(ACCURACY), 0.0, 1.0),
-            marks: vec![line(0, &trial.validation_accuracy), line(1, &trial.train_accuracy)],
-        });
-    }
-    let figure = Figure {
-        title: format!(
-            "{} ({})",
-            context.say(words("The best 20 of 100 random trials", "무작위로 시도한 100번 가운데 상위 20번")),
-            context.data()
-        ),
-        description: context
-            .say(words(
-                "Validation and training accuracy by epoch; the best learning rates lie close together.",
-                "에폭에 따른 검증 정확도와 훈련 정확도. 상위 시도의 학습률은 서로 가깝다.",
-            ))
-            .to_owned(),
-        legend: context.list([words("validation images", "검증 데이터"), words("training images", "훈련 데이터")]),
-        shades: None,
-        columns: 5,
-        panel_size: [150.0, 100.0],
-        panels,
-    };
+    let best: Vec<_> = ranking.iter().take(BEST).copied().collect();
+    let (table, figure) = (table(context, &best), figure(context, &best));
     let results = json!({
         "best": best.iter().enumerate().map(|(rank, trial)| best_line(rank + 1, trial)).collect::<Vec<_>>(),
         "ranges": ranges_json(&found),

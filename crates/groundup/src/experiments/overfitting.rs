@@ -7,7 +7,7 @@ use crate::figure::{Axis, Figure, Mark, Panel};
 use crate::language::{Language, Line, Words, words};
 use crate::statistics::{mean, plus_minus, spread};
 use optim::Rule;
-use serde_json::json;
+use serde_json::{Value, json};
 use train::{Config, Error, Length, Samples, Trainer};
 
 /// Training images.
@@ -43,12 +43,31 @@ pub fn compare<T: Send>(
     variants: &[Variant],
     after: &(dyn Fn(&mut Trainer) -> Result<T, Error> + Sync),
 ) -> Result<(Curves, Vec<T>), Error> {
+    let (curves, looked_at): (Vec<_>, Vec<Option<T>>) = train(context, subject, variants, after)?.into_iter().unzip();
+    let runs: Vec<Runs<'_>> =
+        variants.iter().zip(curves.chunks(context.runs as usize)).map(|(of, curves)| Runs { of, curves }).collect();
+    let curves = Curves {
+        results: numbers(&runs),
+        table: table(context, &runs),
+        figure: figure(context, subject, &runs),
+        headline: headline(&runs),
+    };
+    Ok((curves, looked_at.into_iter().flatten().collect()))
+}
+
+/// The curves of every variant and seed, variant by variant, and what `after` returned.
+fn train<T: Send>(
+    context: &Context<'_>,
+    subject: &Subject,
+    variants: &[Variant],
+    after: &(dyn Fn(&mut Trainer) -> Result<T, Error> + Sync),
+) -> Result<Vec<(Accuracies, Option<T>)>, Error> {
     let epochs = subject.epochs;
     let (samples, _) = context.digits.mnist.train.split(SAMPLES);
     let (width, samples) = (samples.width(), Samples::from(samples));
     let jobs: Vec<(usize, u64)> =
         (0..variants.len()).flat_map(|variant| context.seeds().map(move |seed| (variant, seed))).collect();
-    let trained = context.jobs(subject.name, epochs, &jobs, |&(variant, seed), exec, bar| {
+    context.jobs(subject.name, epochs, &jobs, |&(variant, seed), exec, bar| {
         let mut config = Config::book(&HIDDEN, Rule::SGD, Length::Epochs(u64::MAX), seed);
         config.architecture.inputs = width;
         (variants[variant].change)(&mut config);
@@ -78,11 +97,37 @@ pub fn compare<T: Send>(
         curves.iter_mut().for_each(|curve| curve.truncate(epochs as usize));
         bar.inc(epochs - here);
         Ok((curves, None))
-    })?;
-    let (curves, looked_at): (Vec<_>, Vec<Option<T>>) = trained.into_iter().unzip();
-    let looked_at = looked_at.into_iter().flatten().collect();
+    })
+}
 
+/// The runs of a variant, a seed each.
+struct Runs<'a> {
+    of: &'a Variant,
+    curves: &'a [Accuracies],
+}
+
+impl Runs<'_> {
+    /// The last accuracies on the training images (set 0) or the test images (set 1).
+    fn finals(&self, set: usize) -> Vec<f64> {
+        self.curves.iter().map(|curve| curve[set][curve[set].len() - 1]).collect()
+    }
+}
+
+/// The runs as JSON.
+fn numbers(runs: &[Runs<'_>]) -> Value {
     let mut results = json!({});
+    for runs in runs {
+        results[runs.of.key] = json!({
+            "train_accuracy": runs.finals(0), "test_accuracy": runs.finals(1),
+            "train_curves": runs.curves.iter().map(|curve| &curve[0]).collect::<Vec<_>>(),
+            "test_curves": runs.curves.iter().map(|curve| &curve[1]).collect::<Vec<_>>(),
+        });
+    }
+    results
+}
+
+/// The last accuracies and their gap, a variant a row.
+fn table(context: &Context<'_>, runs: &[Runs<'_>]) -> Vec<Vec<String>> {
     let head = [
         words("", ""),
         words("accuracy on the 300", "훈련 정확도(300개)"),
@@ -90,37 +135,31 @@ pub fn compare<T: Send>(
         words("gap", "차이"),
     ];
     let mut table = vec![context.list(head)];
-    let mut panels = Vec::new();
-    let mut ends = Vec::new();
-    for (variant, curves) in variants.iter().zip(curves.chunks(context.runs as usize)) {
-        let finals = |set: usize| curves.iter().map(|curve| curve[set][curve[set].len() - 1]).collect::<Vec<f64>>();
-        let (train, test) = (finals(0), finals(1));
+    for runs in runs {
+        let (train, test) = (runs.finals(0), runs.finals(1));
         let gap: Vec<f64> = train.iter().zip(&test).map(|(train, test)| train - test).collect();
-        results[variant.key] = json!({
-            "train_accuracy": train, "test_accuracy": test,
-            "train_curves": curves.iter().map(|curve| &curve[0]).collect::<Vec<_>>(),
-            "test_curves": curves.iter().map(|curve| &curve[1]).collect::<Vec<_>>(),
-        });
-        table.push(vec![
-            context.say(variant.name).to_owned(),
-            plus_minus(&train, 3),
-            plus_minus(&test, 3),
-            plus_minus(&gap, 3),
-        ]);
-        ends.push((variant.name, mean(&train), mean(&test)));
+        let name = context.say(runs.of.name).to_owned();
+        table.push(vec![name, plus_minus(&train, 3), plus_minus(&test, 3), plus_minus(&gap, 3)]);
+    }
+    table
+}
+
+/// A panel a variant.
+fn figure(context: &Context<'_>, subject: &Subject, runs: &[Runs<'_>]) -> Figure {
+    let panel = |runs: &Runs<'_>| {
         let mut marks = Vec::new();
         for set in [0, 1] {
-            let spread = spread(&curves.iter().map(|curve| curve[set].as_slice()).collect::<Vec<_>>());
+            let spread = spread(&runs.curves.iter().map(|curve| curve[set].as_slice()).collect::<Vec<_>>());
             marks.extend(Mark::spread(set, &spread, |epoch| epoch as f64, set == 1));
         }
-        panels.push(Panel {
-            title: context.say(variant.name).to_owned(),
-            x: Axis::linear(context.say(EPOCH), 0.0, (epochs - 1) as f64),
+        Panel {
+            title: context.say(runs.of.name).to_owned(),
+            x: Axis::linear(context.say(EPOCH), 0.0, (subject.epochs - 1) as f64),
             y: Axis::linear(context.say(ACCURACY), 0.0, 1.0),
             marks,
-        });
-    }
-    let figure = Figure {
+        }
+    };
+    Figure {
         title: format!("{} ({})", context.say(subject.title), context.data()),
         description: context
             .say(words(
@@ -132,9 +171,15 @@ pub fn compare<T: Send>(
         shades: None,
         columns: 2,
         panel_size: [370.0, 260.0],
-        panels,
-    };
-    let headline = Line::new(|language| {
+        panels: runs.iter().map(panel).collect(),
+    }
+}
+
+/// What the runs say, in a line.
+fn headline(runs: &[Runs<'_>]) -> Line {
+    let ends: Vec<(Words, f64, f64)> =
+        runs.iter().map(|runs| (runs.of.name, mean(&runs.finals(0)), mean(&runs.finals(1)))).collect();
+    Line::new(|language| {
         let ends = ends.iter().map(|(name, train, test)| (name.of(language), train, test));
         match language {
             Language::En => {
@@ -146,6 +191,5 @@ pub fn compare<T: Send>(
                 ends.map(said).collect::<Vec<_>>().join("; ")
             }
         }
-    });
-    Ok((Curves { results, table, figure, headline }, looked_at))
+    })
 }
