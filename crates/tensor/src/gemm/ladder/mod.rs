@@ -9,7 +9,7 @@
 //! | 5 | `register_tile.rs` | keep a tile of C in registers over all of k |
 //! | 6 | `simd.rs` | make the tile of vectors |
 //! | 7 | `threads.rs` | share the rows among cores |
-//! | | [`Gemm`](super::Gemm) | any strides, no copy of a small B, tiles by shape, edges, an epilogue |
+//! | | [the room](super) | any strides, no copy of a small B, tiles by shape, edges, an epilogue |
 //!
 //! Every rung computes C ← A·B for dense row-major A (m×k), B (k×n) and C (m×n), is held against the same reference
 //! (`tests/ladder.rs`) and timed by the same bench (`cargo bench --bench ladder`). Rungs 1 to 5 are plain Rust and
