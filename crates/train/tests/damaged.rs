@@ -182,8 +182,8 @@ fn file(key: &str, description: &str, tensors: &[(&str, Dtype, &[usize])]) -> Ve
 const TENSORS: [(&str, Dtype, &[usize]); 4] = [
     ("layers.0.weight", Dtype::F32, &[2, 3]),
     ("layers.0.bias", Dtype::F32, &[3]),
-    ("layers.1.weight", Dtype::F32, &[3, 2]),
-    ("layers.1.bias", Dtype::F32, &[2]),
+    ("layers.2.weight", Dtype::F32, &[3, 2]),
+    ("layers.2.bias", Dtype::F32, &[2]),
 ];
 
 #[test]
@@ -210,12 +210,12 @@ fn a_description_that_cannot_be_is_refused_for_its_own_reason() {
             "\"inputs\":1,\"hidden\":[40],\"classes\":1,\"activation\":\"relu\",\"batch_norm\":\"book\"",
             "more than the file holds",
         ),
-        ("[3]", "[3,2]", "no tensor layers.2.weight"),
+        ("[3]", "[3,2]", "no tensor layers.4.weight"),
         ("[3]", "[]", "layers.0.weight"),
         ("\"classes\":2", "\"classes\":0", "0 classes"),
         ("\"classes\":2", "\"classes\":257", "257 classes"),
         ("\"classes\":2", "\"classes\":18446744073709551615", "classes"),
-        ("\"classes\":2", "\"classes\":4", "layers.1.weight"),
+        ("\"classes\":2", "\"classes\":4", "layers.2.weight"),
         ("relu", "swish", "swish"),
         ("relu", "re\\nlu", "re"),
         ("\"batch_norm\":null", "\"batch_norm\":\"keras\"", "keras"),

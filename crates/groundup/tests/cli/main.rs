@@ -231,7 +231,7 @@ fn a_wrong_command_line_is_status_2_says_what_is_wrong_and_does_nothing() {
         (&["search", "--rounds", "18446744073709551615"], "1 to 1000"),
         (&["search", "--jobs", "0"], "--jobs"),
         (&["search", "--resume"], "--study"),
-        (&["roofline", "--workload", "E"], "A, B, C, D"),
+        (&["roofline", "--workload", "F"], "A, B, C, D, E"),
         (&["roofline", "--threads", "0"], "--threads"),
         (&["data", "synth", "--train", "0"], "--train"),
         (&["data", "info"], "<PATH>"),
