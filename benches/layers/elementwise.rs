@@ -1,10 +1,10 @@
-//! Everything that goes element by element: the elementary functions, the activations, dropout, and softmax with
-//! cross-entropy. Throughput is in bytes: X and Y, or Y, dY and dX, once each.
+//! Everything that goes element by element or row by row: the elementary functions, the activations, dropout, layer
+//! normalisation, and softmax with cross-entropy. Throughput is in bytes: X and Y, or Y, dY and dX, once each.
 
 use super::Limits;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use groundup_benches::{Flops, check, execs, random, widen};
-use layers::{Dropout, DropoutForm, Layer, Pass, Relu, Sigmoid, SoftmaxLoss, Tanh};
+use layers::{Dropout, DropoutForm, Layer, LayerNorm, Pass, Relu, Sigmoid, SoftmaxLoss, Tanh};
 use tensor::{Exec, Tensor, vec};
 use testkit::rng::Rng;
 
@@ -41,11 +41,12 @@ pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
     let (x, dy) = (random(&mut rng, [BATCH, WIDTH]), random(&mut rng, [BATCH, WIDTH]));
     let (mut y, mut dx) = (Tensor::zeros([BATCH, WIDTH]), Tensor::zeros([BATCH, WIDTH]));
     for exec in execs() {
-        let layers: [Box<dyn Layer>; 4] = [
+        let layers: [Box<dyn Layer>; 5] = [
             Box::new(Relu::new(WIDTH)),
             Box::new(Sigmoid::new(WIDTH)),
             Box::new(Tanh::new(WIDTH)),
             Box::new(Dropout::new(WIDTH, 0.2, DropoutForm::Torch, 1, 0)),
+            Box::new(LayerNorm::new(WIDTH)),
         ];
         for mut layer in layers {
             let pass = Pass::Training { step: 1 };
@@ -56,6 +57,10 @@ pub fn benches(c: &mut Criterion<Flops>, limits: &Limits) {
                 "tanh" => testkit::activation::tanh(&widen(&x)),
                 "dropout" => {
                     widen(&x).iter().zip(y.as_slice()).map(|(x, &y)| if y == 0.0 { 0.0 } else { x / 0.8 }).collect()
+                }
+                "layer_norm" => {
+                    let sizes = testkit::layer_norm::LayerNorm { batch: BATCH, features: WIDTH };
+                    sizes.forward(&widen(&x), &[1.0; WIDTH], &[0.0; WIDTH])
                 }
                 other => panic!("{other} has no reference here"),
             };

@@ -7,6 +7,7 @@
 //! | sigmoid | `sigmoid.rs` | 1/(1 + e⁻ˣ) | Y |
 //! | tanh | `tanh.rs` | tanh x | Y |
 //! | batch norm | `batch_norm/` | γ·(x − μ)/√(σ² + ε) + β, a column | X, μ, 1/√(σ² + ε) |
+//! | layer norm | `layer_norm.rs` | γ·(x − μ)/√(σ² + ε) + β, a row | X, μ, 1/√(σ² + ε) |
 //! | dropout | `dropout.rs` | x where kept | the mask, made anew |
 //! | softmax + cross-entropy | `softmax_loss.rs` | −ln softmax(x)ₜ | nothing: dX is made with the loss |
 //!
@@ -24,6 +25,7 @@ mod batch_norm;
 mod dropout;
 mod init;
 mod layer;
+mod layer_norm;
 mod network;
 mod node;
 pub mod program;
@@ -39,6 +41,7 @@ pub use batch_norm::{BatchNorm, BatchNormForm};
 pub use dropout::{Dropout, DropoutForm};
 pub use init::{Init, standard_normal};
 pub use layer::{Batch, Layer, Parameter, Pass, Role, State, Statistic, UpdateRule};
+pub use layer_norm::LayerNorm;
 pub use network::{Architecture, Network, NetworkLayer};
 pub use program::{Fusion, Program, Rule};
 pub use relu::Relu;

@@ -13,7 +13,7 @@
 //! | are these numbers close enough, or the same bits? | [`compare`], [`ulp`] |
 //! | is this gradient right? | [`gradcheck`] |
 //! | what should this kernel have computed? | [`vector`], [`gemm`], [`freivalds`] |
-//! | what should this layer have computed? | [`activation`], [`affine`], [`batch_norm`], [`dropout`], [`softmax_loss`] |
+//! | what should this layer have computed? | [`activation`], [`affine`], [`batch_norm`], [`dropout`], [`layer_norm`], [`softmax_loss`] |
 //! | where should this step have led? | [`optim`], [`network`], in either [`preset`] |
 //! | what does a call that must panic say? | [`panics`] |
 //! | which data and shapes should it be tested on? | [`rng`], [`shapes`], [`poison`] |
@@ -33,6 +33,7 @@ pub mod dropout;
 pub mod freivalds;
 pub mod gemm;
 pub mod gradcheck;
+pub mod layer_norm;
 pub mod network;
 pub mod optim;
 pub mod panics;

@@ -21,6 +21,10 @@ use tensor::Exec;
 /// The metadata key.
 const KEY: &str = "groundup";
 
+/// The version of the description. Before 2, a tensor's number did not count the activations, and batches were in
+/// another order: a run could not go on with the same bits.
+const FORMAT: u32 = 2;
+
 /// A network read from a file.
 pub struct Model {
     /// The network, ready to predict.
@@ -91,7 +95,7 @@ fn tensors(network: &mut Network) -> Vec<Named> {
 pub(crate) fn serialize(network: &mut Network, more: Vec<Named>, run: Option<RunState>) -> Result<Vec<u8>, String> {
     let architecture = network.architecture();
     let description = Description {
-        version: 1,
+        version: FORMAT,
         inputs: architecture.inputs,
         hidden: architecture.hidden.clone(),
         classes: architecture.classes,
@@ -212,8 +216,11 @@ impl Description {
                 format!("a preset {name:?}, of which {known} are known")
             })
         };
-        if self.version != 1 {
-            return Err(format!("version {} of the format, of which this program reads version 1", self.version));
+        if self.version != FORMAT {
+            return Err(format!(
+                "version {} of the format, of which this program reads version {FORMAT}; train again",
+                self.version
+            ));
         }
         if self.inputs == 0 || self.hidden.contains(&0) || !(1..=256).contains(&self.classes) {
             return Err(format!("a network of {} inputs, {:?} and {} classes", self.inputs, self.hidden, self.classes));

@@ -34,7 +34,7 @@ pub const STUDY_NAME: &str = "groundup-search";
 const ATTRIBUTE: &str = "groundup";
 
 /// The version of what is in these attributes.
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 
 const OPTIONS: StudyOptions<'_> =
     StudyOptions { name: STUDY_NAME, direction: Direction::Maximize, program: "groundup" };

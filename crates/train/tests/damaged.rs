@@ -163,7 +163,7 @@ fn an_announced_header_of_any_length_costs_no_memory() {
 /// A description of one hidden layer of 3 on 2 inputs and 2 classes, with one piece of it replaced.
 fn description(from: &str, to: &str) -> String {
     let plain =
-        r#"{"version":1,"inputs":2,"hidden":[3],"classes":2,"activation":"relu","batch_norm":null,"dropout":null}"#;
+        r#"{"version":2,"inputs":2,"hidden":[3],"classes":2,"activation":"relu","batch_norm":null,"dropout":null}"#;
     assert!(from.is_empty() || plain.contains(from), "{from:?} is not there to be replaced");
     plain.replacen(from, to, 1)
 }
@@ -192,8 +192,8 @@ fn a_description_that_cannot_be_is_refused_for_its_own_reason() {
     load(&place.path, &file("groundup", &description("", ""), &TENSORS)).unwrap();
     let huge = (1_u64 << 62).to_string();
     let cases = [
-        ("\"version\":1", "\"version\":2", "version 2"),
-        ("\"version\":1,", "", "version"),
+        ("\"version\":2", "\"version\":1", "version 1"),
+        ("\"version\":2,", "", "version"),
         ("\"inputs\":2", "\"inputs\":0", "0 inputs"),
         ("\"inputs\":2", "\"inputs\":-2", "metadata"),
         ("\"inputs\":2", "\"inputs\":2.5", "metadata"),

@@ -130,7 +130,7 @@ fn others_read_the_tensors_by_name_shape_and_value_and_the_network_as_json() {
         assert_eq!(metadata.keys().collect::<Vec<_>>(), ["groundup"], "a second key makes the bytes depend on a hash");
         let about: Value = serde_json::from_str(&metadata["groundup"]).unwrap();
         let architecture = &trainer.config().architecture;
-        assert_eq!(about["version"], json!(1));
+        assert_eq!(about["version"], json!(2));
         assert_eq!(about["hidden"], json!(architecture.hidden));
         assert_eq!(about["activation"], json!(architecture.activation.name()));
         let preset = |torch: bool| if torch { "torch" } else { "book" };

@@ -97,7 +97,7 @@ fn the_file_says_what_the_network_is_and_its_bytes_are_those_of_weights_sha256()
     let file = File::read(&model);
     assert_eq!(
         file.description(),
-        json!({"version": 1, "inputs": 784, "hidden": [30, 20], "classes": 10, "activation": "tanh",
+        json!({"version": 2, "inputs": 784, "hidden": [30, 20], "classes": 10, "activation": "tanh",
             "batch_norm": "torch", "dropout": [0.25, "torch"]})
     );
     let weights: Vec<(&String, &Value)> =
@@ -164,7 +164,7 @@ fn a_damaged_or_foreign_model_is_refused_in_a_line_that_names_the_file_and_the_f
         ("metadata that is no JSON", file.changed(|h| h["__metadata__"]["groundup"] = "{".into()), "metadata"),
         ("a tensor missing", file.changed(rename), "no tensor layers.0.bias"),
         ("a tensor of another type", file.changed(half), "layers.0.bias is F16"),
-        ("another version", file.described("version", 2.into()), "version 2"),
+        ("another version", file.described("version", 1.into()), "version 1"),
         ("another activation", file.described("activation", "gelu".into()), "\"gelu\""),
         ("another width", file.described("hidden", json!([30, 21])), "is F32 [30, 20]"),
         ("a layer more", file.described("hidden", json!([30, 20, 1])), "is F32 [20, 10]"),
@@ -240,7 +240,7 @@ fn a_network_for_images_of_another_size_is_refused() {
     save(&model, "--hidden none");
     let mut file = File::read(&model);
     file.header = json!({
-        "__metadata__": {"groundup": "{\"version\":1,\"inputs\":4,\"hidden\":[],\"classes\":10,\"activation\":\"relu\"}"},
+        "__metadata__": {"groundup": "{\"version\":2,\"inputs\":4,\"hidden\":[],\"classes\":10,\"activation\":\"relu\"}"},
         "layers.0.weight": {"dtype": "F32", "shape": [4, 10], "data_offsets": [0, 160]},
         "layers.0.bias": {"dtype": "F32", "shape": [10], "data_offsets": [160, 200]},
     });

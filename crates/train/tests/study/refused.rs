@@ -118,8 +118,8 @@ fn a_study_of_another_search_is_refused_by_the_setting_that_differs() {
     assert!(refusal(resume(&path, &plan), &path).contains("a search with momentum  0.9 , not unknown"));
     // Whatever else there is to it.
     for then in ["settings", "train_accuracy"] {
-        fs::write(&path, text.replace("\"schema\":1", "\"schema\":2").replace(then, "new")).unwrap();
-        assert!(refusal(resume(&path, &plan), &path).contains("a search with schema 2, not 1"));
+        fs::write(&path, text.replace("\"schema\":2", "\"schema\":3").replace(then, "new")).unwrap();
+        assert!(refusal(resume(&path, &plan), &path).contains("a search with schema 3, not 2"));
     }
 }
 
