@@ -25,9 +25,9 @@ pub enum Role {
     Weight,
     /// b of an affine layer.
     Bias,
-    /// γ of a batch normalisation.
+    /// γ of a normalisation.
     Scale,
-    /// β of a batch normalisation.
+    /// β of a normalisation.
     Shift,
 }
 
